@@ -1,0 +1,2 @@
+//! The `dtmm` command.
+fn main() {}

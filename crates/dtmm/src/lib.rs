@@ -1,0 +1,2 @@
+//! The facade: the whole pipeline as one public API.
+#![forbid(unsafe_code)]

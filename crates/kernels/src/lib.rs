@@ -1,0 +1,2 @@
+//! Int8 kernels.
+#![no_std]

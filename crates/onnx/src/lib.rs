@@ -1,0 +1,2 @@
+//! ONNX importer and writer.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Memory plan and package writer.
+#![forbid(unsafe_code)]

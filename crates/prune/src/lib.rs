@@ -1,0 +1,2 @@
+//! Pruning units, importance and the scheduler.
+#![forbid(unsafe_code)]

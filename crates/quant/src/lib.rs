@@ -1,0 +1,2 @@
+//! Calibration and post-training int8 quantisation.
+#![forbid(unsafe_code)]

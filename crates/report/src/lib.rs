@@ -1,0 +1,2 @@
+//! Report types and renderers.
+#![forbid(unsafe_code)]

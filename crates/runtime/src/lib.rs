@@ -1,0 +1,2 @@
+//! Walks a checked package inside the caller's arena.
+#![no_std]

@@ -1,0 +1,2 @@
+//! TFLite importer.
+#![forbid(unsafe_code)]
