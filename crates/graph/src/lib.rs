@@ -13,8 +13,10 @@
 mod builder;
 mod graph;
 mod op;
+pub mod reference;
 mod shape;
 mod tensor;
+pub mod transform;
 mod verify;
 
 pub use builder::GraphBuilder;
