@@ -1,2 +1,16 @@
-//! Report types and renderers.
+//! What a run has to say: plain serialisable types, and their renderings as terminal text, JSON and HTML.
+//!
+//! The JSON form of a type is its serde form, so a field renamed here is a field renamed for every script that reads
+//! it. Sizes are bytes, accuracies are fractions of 1, times are seconds unless the name says otherwise.
 #![forbid(unsafe_code)]
+
+mod html;
+mod text;
+mod types;
+
+pub use html::{HtmlError, compress_html};
+pub use text::{Human, bytes, percent};
+pub use types::{
+    Accuracy, ClassRow, CompressReport, DatasetInfo, EpochRow, EvalReport, Flash, InspectReport, LayerRow,
+    Ram, RamPoint, RoundRow, RunReport, TrainReport, Versions,
+};

@@ -1,0 +1,99 @@
+//! The report of `dtmm compress`.
+
+use serde::{Deserialize, Serialize};
+
+use super::{DatasetInfo, EpochRow, LayerRow, Versions};
+
+/// Test accuracy at each stage, fractions of 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Accuracy {
+    /// The float model as it came in.
+    pub float: f64,
+    /// The pruned and fine-tuned float model.
+    pub pruned: f64,
+    /// The package, run by the device runtime.
+    pub int8: f64,
+}
+
+/// Flash in bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Flash {
+    /// The whole package of the unpruned model.
+    pub dense_int8_bytes: usize,
+    /// What the user allowed.
+    pub budget_bytes: usize,
+    /// The package that was written.
+    pub package_bytes: usize,
+}
+
+/// RAM in bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ram {
+    /// Arena of the unpruned model.
+    pub dense_arena_bytes: usize,
+    /// Arena of the package, scratch included.
+    pub arena_bytes: usize,
+    /// Live bytes while each layer runs.
+    pub timeline: Vec<RamPoint>,
+}
+
+/// Memory in use while one layer runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RamPoint {
+    /// Layer name.
+    pub layer: String,
+    /// Bytes of the tensors that are alive, scratch included.
+    pub live_bytes: usize,
+}
+
+/// One round of gradual pruning.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RoundRow {
+    /// 1-based round.
+    pub round: usize,
+    /// Package bytes aimed at.
+    pub target_bytes: usize,
+    /// Package bytes predicted for the masks found.
+    pub predicted_bytes: usize,
+    /// Share of the total importance that the masks remove.
+    pub importance_removed: f64,
+    /// Upper bound on the kept importance (relaxation), as a share of the total.
+    pub kept_importance_bound: Option<f64>,
+    /// Fine-tuning epochs after the round.
+    pub epochs: usize,
+    /// Accuracy on the held-out validation samples after the round.
+    pub validation_accuracy: f64,
+}
+
+/// Everything `dtmm compress` found out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CompressReport {
+    /// Versions of what made the result.
+    pub versions: Versions,
+    /// The model's path as the user gave it.
+    pub model: String,
+    /// Data used.
+    pub dataset: DatasetInfo,
+    /// Random seed.
+    pub seed: u64,
+    /// Preprocessing in words.
+    pub preprocessing: String,
+    /// Test accuracy.
+    pub accuracy: Accuracy,
+    /// Flash.
+    pub flash: Flash,
+    /// RAM.
+    pub ram: Ram,
+    /// Weights that are not zero, and all weights of the incoming model.
+    pub kept_weights: usize,
+    /// Weights of the incoming model.
+    pub total_weights: usize,
+    /// One row for each layer of the package.
+    pub layers: Vec<LayerRow>,
+    /// Pruning rounds.
+    pub rounds: Vec<RoundRow>,
+    /// Fine-tuning epochs over all rounds.
+    pub epochs: Vec<EpochRow>,
+    /// Seconds of work, over all interrupted runs.
+    pub seconds: f64,
+}

@@ -1,0 +1,70 @@
+//! The report of `dtmm inspect`, and the layer rows that other reports share.
+
+use serde::{Deserialize, Serialize};
+
+use super::RamPoint;
+
+/// One layer of a model or package.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LayerRow {
+    /// Node name.
+    pub name: String,
+    /// Operator name.
+    pub op: String,
+    /// Output shape, NHWC.
+    pub output_shape: Vec<usize>,
+    /// Multiply-accumulates of the layer as the model came in.
+    pub dense_macs: u64,
+    /// Multiply-accumulates with non-zero weights.
+    pub macs: u64,
+    /// Weights of the layer as the model came in.
+    pub dense_weights: usize,
+    /// Non-zero weights.
+    pub weights: usize,
+    /// Package bytes of the layer as the model came in.
+    pub dense_bytes: usize,
+    /// Package bytes of the layer.
+    pub bytes: usize,
+    /// Storage form: `dense`, `bitmap`, `positions`, or `-` for a layer without weights.
+    pub storage: String,
+    /// Channels of one sub-filterlet, where the storage has them.
+    pub group: Option<usize>,
+    /// Share of the layer's importance that pruning removed.
+    pub importance_removed: Option<f64>,
+    /// Why the layer looks as it does.
+    pub note: String,
+}
+
+impl LayerRow {
+    /// Share of the original weights that are gone.
+    pub fn sparsity(&self) -> f64 {
+        if self.dense_weights == 0 { 0.0 } else { 1.0 - self.weights as f64 / self.dense_weights as f64 }
+    }
+}
+
+/// What is inside a model or package.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InspectReport {
+    /// Path.
+    pub model: String,
+    /// `onnx float32`, `tflite int8`, `dtmm package`, …
+    pub kind: String,
+    /// Inputs in words: name, type, source shape.
+    pub inputs: Vec<String>,
+    /// Outputs in words.
+    pub outputs: Vec<String>,
+    /// Preprocessing in words.
+    pub preprocessing: String,
+    /// Bytes of the package; for a model those of its dense int8 package.
+    pub package_bytes: usize,
+    /// Arena bytes of the package.
+    pub arena_bytes: usize,
+    /// Multiply-accumulates of one inference.
+    pub macs: u64,
+    /// Number of weights.
+    pub weights: usize,
+    /// The layers in execution order.
+    pub layers: Vec<LayerRow>,
+    /// Live bytes while each layer runs.
+    pub ram: Vec<RamPoint>,
+}

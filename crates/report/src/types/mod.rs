@@ -1,0 +1,37 @@
+//! The report types, one file for each command.
+
+mod compress;
+mod eval;
+mod inspect;
+mod run;
+mod train;
+
+pub use compress::{Accuracy, CompressReport, Flash, Ram, RamPoint, RoundRow};
+pub use eval::{ClassRow, EvalReport};
+pub use inspect::{InspectReport, LayerRow};
+pub use run::RunReport;
+pub use train::{EpochRow, TrainReport};
+
+use serde::{Deserialize, Serialize};
+
+/// Versions of what made a result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Versions {
+    /// Version of the `dtmm` command.
+    pub dtmm: String,
+    /// Version of the package format.
+    pub package_format: u32,
+}
+
+/// The data set of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DatasetInfo {
+    /// Path as the user gave it.
+    pub name: String,
+    /// Training samples used.
+    pub train_samples: usize,
+    /// Test samples used.
+    pub test_samples: usize,
+    /// Number of classes.
+    pub classes: usize,
+}
