@@ -1,0 +1,243 @@
+//! The multiple-choice knapsack behind the scheduler.
+//!
+//! Each layer takes one form (dense, or units of some group size); within a form, units are kept in order of importance
+//! per byte. For a price of a byte, the best choice of every layer is independent of the others; the price at which the
+//! bytes meet the budget gives both the plan and, by Lagrangian duality, a bound on every other plan.
+
+use crate::storage::index_bytes;
+use crate::units::{UnitKind, WeightLayout};
+
+/// One way to store a layer, with its units sorted by falling importance per byte.
+pub(crate) struct Form {
+    pub kind: UnitKind,
+    pub index_bytes: f64,
+    /// Units that may be kept, best first.
+    pub order: Vec<u32>,
+    /// `density[i]`: importance per byte of `order[i]`, falling.
+    pub density: Vec<f64>,
+    /// `kept[i]`: importance of the first `i` units.
+    pub kept: Vec<f64>,
+    /// `bytes[i]`: bytes of the first `i` units.
+    pub bytes: Vec<f64>,
+    /// The least number of units to keep.
+    pub least: usize,
+}
+
+/// The choices of one layer.
+pub(crate) struct LayerChoices {
+    pub layout: WeightLayout,
+    pub forms: Vec<Form>,
+    /// Importance of the layer.
+    pub total: f64,
+}
+
+/// A form and how many of its units are kept.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Choice {
+    pub form: usize,
+    pub count: usize,
+}
+
+/// What is known about one layer before its forms are built.
+pub(crate) struct LayerInput<'a> {
+    pub layout: WeightLayout,
+    /// One per weight.
+    pub scores: &'a [f32],
+    /// Weights that are still there; `None`: all.
+    pub alive: Option<&'a [bool]>,
+    pub least_share: f64,
+}
+
+impl Form {
+    pub fn dense(layout: &WeightLayout, total: f64) -> Self {
+        Form {
+            kind: UnitKind::Dense,
+            index_bytes: 0.0,
+            order: vec![0],
+            density: vec![f64::INFINITY],
+            kept: vec![0.0, total],
+            bytes: vec![0.0, layout.len() as f64],
+            least: 1,
+        }
+    }
+
+    pub fn units(input: &LayerInput, kind: UnitKind) -> Self {
+        let layout = &input.layout;
+        let scores = layout.unit_sums(kind, input.scores);
+        let alive = alive_units(input, kind);
+        let (runs, group) = (layout.runs(kind), kind.group(layout.channels));
+        let size = |u: usize| group.min(layout.channels - u % runs * group) as f64;
+        let mut ranked: Vec<(f64, u32)> = (0..scores.len())
+            .filter(|&u| alive.as_ref().is_none_or(|a| a[u]))
+            .map(|u| (scores[u] / size(u), u as u32))
+            .collect();
+        ranked.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        let order: Vec<u32> = ranked.iter().map(|r| r.1).collect();
+        let least = ((input.least_share * scores.len() as f64).ceil() as usize).clamp(1, order.len().max(1));
+        Form {
+            kind,
+            index_bytes: index_bytes(layout, kind) as f64,
+            density: ranked.iter().map(|r| r.0).collect(),
+            kept: prefix(order.iter().map(|&u| scores[u as usize])),
+            bytes: prefix(order.iter().map(|&u| size(u as usize))),
+            least: least.min(order.len()),
+            order,
+        }
+    }
+
+    /// The number of units worth their bytes at `price`.
+    fn best_count(&self, price: f64) -> usize {
+        self.density.partition_point(|&d| d > price).max(self.least)
+    }
+
+    pub fn bytes_of(&self, count: usize) -> f64 {
+        self.index_bytes + self.bytes[count]
+    }
+}
+
+impl LayerChoices {
+    /// Removed importance plus priced bytes of a choice.
+    fn lagrangian(&self, choice: Choice, price: f64) -> f64 {
+        let form = &self.forms[choice.form];
+        self.total - form.kept[choice.count] + price * form.bytes_of(choice.count)
+    }
+
+    /// The best choice at `price`; the first form wins a tie.
+    pub fn best(&self, price: f64) -> Choice {
+        let choices =
+            (0..self.forms.len()).map(|form| Choice { form, count: self.forms[form].best_count(price) });
+        let cost = |c: &Choice| self.lagrangian(*c, price);
+        choices.min_by(|a, b| cost(a).total_cmp(&cost(b))).unwrap_or(Choice { form: 0, count: 0 })
+    }
+
+    /// The choice with the fewest bytes.
+    pub fn smallest(&self) -> Choice {
+        let choices = (0..self.forms.len()).map(|form| Choice { form, count: self.forms[form].least });
+        let bytes = |c: &Choice| self.bytes_of(*c);
+        choices.min_by(|a, b| bytes(a).total_cmp(&bytes(b))).unwrap_or(Choice { form: 0, count: 0 })
+    }
+
+    pub fn bytes_of(&self, choice: Choice) -> f64 {
+        self.forms[choice.form].bytes_of(choice.count)
+    }
+}
+
+/// The price at which the layers' best choices fit into `budget` bytes, and the best dual bound met on the way.
+pub(crate) fn solve(layers: &[LayerChoices], budget: f64) -> (f64, f64) {
+    let mut bound = 0.0f64;
+    let mut bytes_at = |price: f64| {
+        let (mut bytes, mut value) = (0.0, -price * budget);
+        for layer in layers {
+            let choice = layer.best(price);
+            bytes += layer.bytes_of(choice);
+            value += layer.lagrangian(choice, price);
+        }
+        bound = bound.max(value);
+        bytes
+    };
+    if bytes_at(0.0) <= budget {
+        return (0.0, bound);
+    }
+    let top = layers.iter().map(|l| l.total).sum::<f64>().max(f64::MIN_POSITIVE);
+    let (mut low, mut high) = (0.0, top);
+    // The scale of importance is unknown: halve down to it first, then bisect.
+    while high > top * 1e-30 && bytes_at(high / 2.0) <= budget {
+        high /= 2.0;
+    }
+    low = if high < top { high / 2.0 } else { low };
+    for _ in 0..60 {
+        let middle = 0.5 * (low + high);
+        if bytes_at(middle) <= budget { high = middle } else { low = middle }
+    }
+    (high, bound)
+}
+
+fn alive_units(input: &LayerInput, kind: UnitKind) -> Option<Vec<bool>> {
+    let mask = input.alive?;
+    let mut alive = vec![false; input.layout.unit_count(kind)];
+    mask.iter()
+        .enumerate()
+        .filter(|(_, kept)| **kept)
+        .for_each(|(e, _)| alive[input.layout.unit_of(kind, e)] = true);
+    Some(alive)
+}
+
+fn prefix(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut sum = 0.0;
+    std::iter::once(0.0)
+        .chain(values.map(|v| {
+            sum += v;
+            sum
+        }))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(filters: usize, channels: usize, seed: usize) -> LayerChoices {
+        let layout = WeightLayout { filters, positions: 1, channels, depthwise: false };
+        let scores: Vec<f32> = (0..layout.len()).map(|i| ((i * 7919 + seed * 104_729) % 97) as f32).collect();
+        let input = LayerInput { layout, scores: &scores, alive: None, least_share: 0.0 };
+        let total = scores.iter().map(|&s| f64::from(s)).sum();
+        let kinds = [UnitKind::SubFilterlet(2), UnitKind::Filterlet];
+        let forms = std::iter::once(Form::dense(&layout, total)).chain(kinds.map(|k| Form::units(&input, k)));
+        LayerChoices { layout, forms: forms.collect(), total }
+    }
+
+    /// Every subset of units of every form: the true optimum of two small layers.
+    fn exhaustive(layers: &[LayerChoices], budget: f64) -> f64 {
+        let options = |l: &LayerChoices| -> Vec<(f64, f64)> {
+            let mut all = Vec::new();
+            for form in &l.forms {
+                let n = form.order.len();
+                for subset in 0u32..1 << n {
+                    if (subset.count_ones() as usize) < form.least {
+                        continue;
+                    }
+                    let picked = (0..n).filter(|i| subset >> i & 1 == 1);
+                    let (mut kept, mut bytes) = (0.0, form.index_bytes);
+                    for i in picked {
+                        kept += form.kept[i + 1] - form.kept[i];
+                        bytes += form.bytes[i + 1] - form.bytes[i];
+                    }
+                    all.push((l.total - kept, bytes));
+                }
+            }
+            all
+        };
+        let (a, b) = (options(&layers[0]), options(&layers[1]));
+        let mut best = f64::INFINITY;
+        for x in &a {
+            for y in b.iter().filter(|y| x.1 + y.1 <= budget) {
+                best = best.min(x.0 + y.0);
+            }
+        }
+        best
+    }
+
+    #[test]
+    fn the_bound_is_below_the_optimum_and_close() {
+        for seed in 0..6 {
+            let layers = [layer(2, 6, seed), layer(3, 4, seed + 50)];
+            let total: f64 = layers.iter().map(|l| l.total).sum();
+            for budget in [8.0, 11.0, 14.0, 18.0, 24.0] {
+                let optimum = exhaustive(&layers, budget);
+                let (price, bound) = solve(&layers, budget);
+                assert!(bound <= optimum + 1e-9, "seed {seed} budget {budget}: {bound} > {optimum}");
+                assert!(optimum - bound <= 0.25 * total, "seed {seed} budget {budget}: loose bound");
+                let bytes: f64 = layers.iter().map(|l| l.bytes_of(l.best(price))).sum();
+                assert!(bytes <= budget, "seed {seed}: {bytes} > {budget}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_free_budget_keeps_everything() {
+        let layers = [layer(2, 6, 1)];
+        let (price, bound) = solve(&layers, 12.0);
+        assert_eq!((price, bound), (0.0, 0.0));
+        assert_eq!(layers[0].forms[layers[0].best(price).form].kind, UnitKind::Dense);
+    }
+}
