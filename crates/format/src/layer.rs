@@ -1,0 +1,235 @@
+//! The layer table: 20 bytes per layer, in execution order.
+//!
+//! | bytes | field |
+//! |---|---|
+//! | 0 | opcode, see [`Opcode`] |
+//! | 1 | storage form of the weights, see [`Storage`]; 0 for layers without weights |
+//! | 2..4 | index of the first input tensor (u16); `0xFFFF` for Concat, whose parameters list the inputs |
+//! | 4..6 | index of the second input tensor (u16) of Add, Sub and Mul, else `0xFFFF` |
+//! | 6..8 | index of the output tensor (u16) |
+//! | 8..12 | offset of the parameter record (u32), a multiple of 4; 0 when the operator has none |
+//! | 12..16 | arena offset of the scratch memory (u32), a multiple of 4 |
+//! | 16..20 | bytes of scratch memory (u32), 0 when the kernel needs none |
+
+use crate::bytes::{get, put};
+use crate::{BufferTooSmall, NO_TENSOR, Params};
+
+/// Bytes of one record.
+pub const LEN: usize = 20;
+
+/// Byte ranges of the fields.
+pub mod field {
+    use core::ops::Range;
+    /// Opcode.
+    pub const OPCODE: Range<usize> = 0..1;
+    /// Storage form.
+    pub const STORAGE: Range<usize> = 1..2;
+    /// First input tensor.
+    pub const INPUT_0: Range<usize> = 2..4;
+    /// Second input tensor.
+    pub const INPUT_1: Range<usize> = 4..6;
+    /// Output tensor.
+    pub const OUTPUT: Range<usize> = 6..8;
+    /// Offset of the parameters.
+    pub const PARAMS: Range<usize> = 8..12;
+    /// Arena offset of the scratch memory.
+    pub const SCRATCH_OFFSET: Range<usize> = 12..16;
+    /// Bytes of scratch memory.
+    pub const SCRATCH_LEN: Range<usize> = 16..20;
+}
+
+macro_rules! byte_enum {
+    ($(#[$doc:meta])* $name:ident { $($(#[$case_doc:meta])* $case:ident = $value:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum $name { $($(#[$case_doc])* $case = $value,)* }
+
+        impl $name {
+            /// Every value.
+            pub const ALL: &'static [Self] = &[$($name::$case,)*];
+
+            /// The value with this number, if there is one.
+            pub const fn from_byte(byte: u8) -> Option<Self> {
+                match byte {
+                    $($value => Some($name::$case),)*
+                    _ => None,
+                }
+            }
+
+            /// The number in the package.
+            pub const fn byte(self) -> u8 {
+                self as u8
+            }
+
+            /// The name as it is written here.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $($name::$case => stringify!($case),)*
+                }
+            }
+        }
+    };
+}
+
+byte_enum! {
+    /// What a layer computes; [`Params`] documents each.
+    Opcode {
+        /// Convolution.
+        Conv2d = 1,
+        /// Depthwise convolution.
+        DepthwiseConv2d = 2,
+        /// Matrix product with every row of channels.
+        FullyConnected = 3,
+        /// Sum.
+        Add = 4,
+        /// Difference.
+        Sub = 5,
+        /// Product.
+        Mul = 6,
+        /// Joins inputs.
+        Concat = 7,
+        /// Maximum over a window.
+        MaxPool = 8,
+        /// Mean over a window.
+        AveragePool = 9,
+        /// Mean over whole axes.
+        Mean = 10,
+        /// The same elements under another shape.
+        Reshape = 11,
+        /// Moves axes.
+        Transpose = 12,
+        /// Every n-th element of a part.
+        Slice = 13,
+        /// Constant border.
+        Pad = 14,
+        /// Other scale and zero point, and a clamp: quantize, ReLU, ReLU6, clip.
+        Requantize = 15,
+        /// Table look-up: any other function of one value.
+        Lut = 16,
+        /// Softmax over channels.
+        Softmax = 17,
+        /// Logarithm of the softmax over channels.
+        LogSoftmax = 18,
+        /// Nearest-neighbour resize.
+        ResizeNearest = 19,
+    }
+}
+
+byte_enum! {
+    /// How a layer stores its weights; see [`crate::fwcs`].
+    Storage {
+        /// All weights, row-major.
+        Dense = 0,
+        /// FWCS: one bit per run and the surviving runs.
+        Bitmap = 1,
+        /// FWCS: one byte per surviving run (its distance from the one before) and the surviving runs.
+        Gaps = 2,
+    }
+}
+
+impl Opcode {
+    /// True when the output may occupy exactly the bytes of one input of the same shape (Reshape: the same length).
+    pub const fn works_in_place(self) -> bool {
+        matches!(
+            self,
+            Opcode::Add | Opcode::Sub | Opcode::Mul | Opcode::Reshape | Opcode::Requantize | Opcode::Lut
+        )
+    }
+
+    /// Number of input tensors in the layer record; 0 for Concat.
+    pub const fn arity(self) -> usize {
+        match self {
+            Opcode::Add | Opcode::Sub | Opcode::Mul => 2,
+            Opcode::Concat => 0,
+            _ => 1,
+        }
+    }
+}
+
+/// Arena bytes that a layer uses while it runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scratch {
+    /// Arena offset, a multiple of 4.
+    pub offset: u32,
+    /// Bytes; 0 when the kernel needs none.
+    pub len: u32,
+}
+
+/// One layer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Layer<'a> {
+    /// First and second input tensor, [`NO_TENSOR`] where there is none. Concat has its inputs in `params`.
+    pub inputs: [u16; 2],
+    /// Output tensor.
+    pub output: u16,
+    /// Scratch memory.
+    pub scratch: Scratch,
+    /// What to compute.
+    pub params: Params<'a>,
+}
+
+impl<'a> Layer<'a> {
+    /// Writes the record; `params_offset` is the blob offset at which the parameters were put (0: none).
+    ///
+    /// # Errors
+    /// When `out` has fewer than [`LEN`] bytes.
+    pub fn emit(&self, params_offset: u32, out: &mut [u8]) -> Result<(), BufferTooSmall> {
+        let record = Record {
+            opcode: self.params.opcode().byte(),
+            storage: self.params.storage().byte(),
+            inputs: self.inputs,
+            output: self.output,
+            params: params_offset,
+            scratch: self.scratch,
+        };
+        record.emit(out).ok_or(BufferTooSmall)
+    }
+
+    /// Indexes of all input tensors, in order.
+    pub fn input_tensors(&self) -> impl Iterator<Item = u16> + use<'a> {
+        let listed = match self.params {
+            Params::Concat { inputs, .. } => inputs,
+            _ => &[],
+        };
+        let fixed = self.inputs.into_iter().filter(|&t| t != NO_TENSOR);
+        fixed.chain(listed.iter().map(|t| u16::from_le_bytes(*t)))
+    }
+}
+
+/// The bytes of one layer, not interpreted yet.
+#[derive(Clone, Copy)]
+pub(crate) struct Record {
+    pub opcode: u8,
+    pub storage: u8,
+    pub inputs: [u16; 2],
+    pub output: u16,
+    pub params: u32,
+    pub scratch: Scratch,
+}
+
+impl Record {
+    pub fn parse(record: &[u8]) -> Option<Self> {
+        let u16_at = |f| get(record, f).map(u16::from_le_bytes);
+        let u32_at = |f| get(record, f).map(u32::from_le_bytes);
+        Some(Record {
+            opcode: get(record, field::OPCODE).map(u8::from_le_bytes)?,
+            storage: get(record, field::STORAGE).map(u8::from_le_bytes)?,
+            inputs: [u16_at(field::INPUT_0)?, u16_at(field::INPUT_1)?],
+            output: u16_at(field::OUTPUT)?,
+            params: u32_at(field::PARAMS)?,
+            scratch: Scratch { offset: u32_at(field::SCRATCH_OFFSET)?, len: u32_at(field::SCRATCH_LEN)? },
+        })
+    }
+
+    fn emit(&self, out: &mut [u8]) -> Option<()> {
+        put(out, field::OPCODE, [self.opcode])?;
+        put(out, field::STORAGE, [self.storage])?;
+        put(out, field::INPUT_0, self.inputs[0].to_le_bytes())?;
+        put(out, field::INPUT_1, self.inputs[1].to_le_bytes())?;
+        put(out, field::OUTPUT, self.output.to_le_bytes())?;
+        put(out, field::PARAMS, self.params.to_le_bytes())?;
+        put(out, field::SCRATCH_OFFSET, self.scratch.offset.to_le_bytes())?;
+        put(out, field::SCRATCH_LEN, self.scratch.len.to_le_bytes())
+    }
+}

@@ -1,0 +1,165 @@
+//! The checked view of a package.
+
+use crate::bytes::Reader;
+use crate::layer::{Opcode, Record, Storage};
+use crate::{
+    FormatError, Header, Layer, Params, PortInfo, Preprocessing, Rule, Tensor, layer, names, tensor,
+};
+
+/// A package that has passed [`Package::check`]. Accessors cannot fail or read outside the blob; they return `None`
+/// only for an index beyond the count.
+#[derive(Clone, Copy, Debug)]
+pub struct Package<'a> {
+    blob: &'a [u8],
+    header: Header,
+}
+
+impl<'a> Package<'a> {
+    /// Checks every field, offset, length and shape of the package at the start of `bytes`. Bytes behind its end are
+    /// ignored.
+    ///
+    /// # Errors
+    /// The first reason to refuse the package.
+    pub fn check(bytes: &'a [u8]) -> Result<Self, FormatError> {
+        let header = Header::check(bytes)?;
+        let blob = bytes.get(..header.total_len as usize).ok_or(FormatError::Truncated)?;
+        let package = Package { blob, header };
+        crate::check::check(&package)?;
+        Ok(package)
+    }
+
+    /// The bytes of the package.
+    pub const fn as_bytes(&self) -> &'a [u8] {
+        self.blob
+    }
+
+    /// The header's numbers.
+    pub const fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Bytes of memory that inference needs: activations and scratch.
+    pub const fn arena_bytes(&self) -> usize {
+        self.header.arena_bytes as usize
+    }
+
+    /// True when the blob lies at an address that kernels can read words from. Portable kernels do not need it.
+    pub fn is_aligned(&self) -> bool {
+        self.blob.as_ptr().addr().is_multiple_of(crate::ALIGNMENT)
+    }
+
+    /// The tensor with this index.
+    pub fn tensor(&self, index: u16) -> Option<Tensor<'a>> {
+        if index >= self.header.tensor_count {
+            return None;
+        }
+        let record = table_record(self.blob, self.header.tensors, tensor::LEN, index)?;
+        Tensor::parse(record, self.blob)
+    }
+
+    /// All tensors in order.
+    pub fn tensors(&self) -> impl Iterator<Item = Tensor<'a>> {
+        let package = *self;
+        (0..self.header.tensor_count).map_while(move |i| package.tensor(i))
+    }
+
+    /// The layer with this index, in execution order.
+    pub fn layer(&self, index: u16) -> Option<Layer<'a>> {
+        self.try_layer(index).ok().flatten()
+    }
+
+    /// All layers in execution order.
+    pub fn layers(&self) -> impl Iterator<Item = Layer<'a>> {
+        let package = *self;
+        (0..self.header.layer_count).map_while(move |i| package.layer(i))
+    }
+
+    /// `Ok(None)` beyond the last layer, else the layer or the first rule that its record breaks.
+    pub(crate) fn try_layer(&self, index: u16) -> Result<Option<Layer<'a>>, Rule> {
+        if index >= self.header.layer_count {
+            return Ok(None);
+        }
+        let record = table_record(self.blob, self.header.layers, layer::LEN, index)
+            .and_then(Record::parse)
+            .ok_or(Rule::Record)?;
+        if Opcode::from_byte(record.opcode).is_none() || Storage::from_byte(record.storage).is_none() {
+            return Err(Rule::Opcode);
+        }
+        let output = self.tensor(record.output).ok_or(Rule::Tensors)?.shape;
+        let bytes = self.blob.get(record.params as usize..).ok_or(Rule::Record)?;
+        let params = Params::parse(&record, bytes, output).ok_or(Rule::Record)?;
+        let Record { inputs, output, scratch, .. } = record;
+        Ok(Some(Layer { inputs, output, scratch, params }))
+    }
+
+    /// Tensor indexes of the model inputs.
+    pub fn inputs(&self) -> impl Iterator<Item = u16> {
+        self.ports(0, self.header.input_count)
+    }
+
+    /// Tensor indexes of the model outputs.
+    pub fn outputs(&self) -> impl Iterator<Item = u16> {
+        self.ports(self.header.input_count, self.header.output_count)
+    }
+
+    fn ports(&self, first: u16, count: u16) -> impl Iterator<Item = u16> + use<'a> {
+        let start = self.header.ports as usize + 2 * usize::from(first);
+        let bytes = self.blob.get(start..).unwrap_or_default();
+        bytes.as_chunks().0.iter().take(usize::from(count)).map(|i| u16::from_le_bytes(*i))
+    }
+
+    /// The port table's bytes lie in the blob.
+    pub(crate) fn has_port_table(&self) -> bool {
+        let ports = usize::from(self.header.input_count) + usize::from(self.header.output_count);
+        self.section(self.header.ports).is_some_and(|bytes| bytes.len() >= 2 * ports)
+    }
+
+    /// Both tables' bytes lie in the blob.
+    pub(crate) fn has_tables(&self) -> bool {
+        let holds = |start, len, count: u16| match count.checked_sub(1) {
+            Some(last) => table_record(self.blob, start, len, last).is_some(),
+            None => true,
+        };
+        let h = &self.header;
+        holds(h.tensors, tensor::LEN, h.tensor_count) && holds(h.layers, layer::LEN, h.layer_count)
+    }
+
+    /// What turns raw samples into the input; `None` when the package does not say.
+    pub fn preprocessing(&self) -> Option<Preprocessing<'a>> {
+        self.section(self.header.preprocessing).and_then(Preprocessing::parse)
+    }
+
+    /// How the source model presents its ports, inputs first; empty when the package does not say.
+    pub fn port_info(&self) -> impl Iterator<Item = PortInfo<'a>> {
+        let mut r = Reader(self.section(self.header.port_info).unwrap_or_default());
+        let ports = usize::from(self.header.input_count) + usize::from(self.header.output_count);
+        (0..ports).map_while(move |_| PortInfo::parse(&mut r))
+    }
+
+    /// The model's name; `None` when the package holds no names.
+    pub fn model_name(&self) -> Option<&'a str> {
+        self.names().next()
+    }
+
+    /// Names of all layers in order; empty when the package holds no names.
+    pub fn layer_names(&self) -> impl Iterator<Item = &'a str> {
+        self.names().skip(1)
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        let mut r = Reader(self.section(self.header.names).unwrap_or_default());
+        let count = usize::from(self.header.layer_count) + 1;
+        (0..count).map_while(move |_| names::next(&mut r))
+    }
+
+    /// The bytes from an optional section's offset; `None` when it is absent (0) or outside the blob.
+    fn section(&self, offset: u32) -> Option<&'a [u8]> {
+        self.blob.get(offset as usize..).filter(|_| offset != 0)
+    }
+}
+
+/// Record `index` of a table of `len`-byte records.
+fn table_record(blob: &[u8], start: u32, len: usize, index: u16) -> Option<&[u8]> {
+    let offset = (start as usize).checked_add(usize::from(index).checked_mul(len)?)?;
+    blob.get(offset..offset.checked_add(len)?)
+}
