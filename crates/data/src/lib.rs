@@ -8,6 +8,7 @@
 mod arrays;
 mod cifar;
 mod dataset;
+pub mod demo;
 mod error;
 mod idx;
 mod images;
