@@ -1,0 +1,71 @@
+//! The runtime: a checked package and an arena.
+
+use dtmm_format::Package;
+
+use crate::hook::{Hook, NoHook};
+use crate::{RunError, memory, run};
+
+/// A package ready to run in the caller's arena.
+#[derive(Debug)]
+pub struct Runtime<'a> {
+    package: Package<'a>,
+    arena: &'a mut [i8],
+}
+
+impl<'a> Runtime<'a> {
+    /// Binds a package to an arena of at least [`Package::arena_bytes`]; a longer one is cut.
+    ///
+    /// # Errors
+    /// [`RunError::ArenaTooSmall`], or [`RunError::Scratch`] when the package was planned for other kernels.
+    pub fn new(package: Package<'a>, arena: &'a mut [i8]) -> Result<Self, RunError> {
+        let (needed, given) = (package.arena_bytes(), arena.len());
+        let arena = arena.get_mut(..needed).ok_or(RunError::ArenaTooSmall { needed, given })?;
+        for (i, layer) in (0..).zip(package.layers()) {
+            let enough = run::scratch_len(&package, &layer).is_some_and(|n| n <= layer.scratch.len as usize);
+            enough.then_some(()).ok_or(RunError::Scratch(i))?;
+        }
+        Ok(Runtime { package, arena })
+    }
+
+    /// The package.
+    pub const fn package(&self) -> &Package<'a> {
+        &self.package
+    }
+
+    /// The elements of model input `i` (NHWC int8) to fill before each run; empty when there is no such input.
+    pub fn input_mut(&mut self, i: usize) -> &mut [i8] {
+        let tensor = memory::tensor(&self.package, self.package.inputs().nth(i));
+        let range = tensor.and_then(|t| t.arena_range());
+        range.and_then(|range| self.arena.get_mut(range)).unwrap_or_default()
+    }
+
+    /// The elements of model output `i` (NHWC int8) of the last run; empty when there is no such output.
+    pub fn output(&self, i: usize) -> &[i8] {
+        let tensor = memory::tensor(&self.package, self.package.outputs().nth(i));
+        tensor.and_then(|t| memory::whole(self.arena, &t)).unwrap_or_default()
+    }
+
+    /// Runs all layers.
+    ///
+    /// # Errors
+    /// [`RunError::Layer`] when a kernel refuses a layer, which the package check rules out.
+    pub fn run(&mut self) -> Result<(), RunError> {
+        self.run_with(&mut NoHook)
+    }
+
+    /// Runs all layers and calls `hook` around each.
+    ///
+    /// # Errors
+    /// As [`Runtime::run`].
+    pub fn run_with(&mut self, hook: &mut impl Hook) -> Result<(), RunError> {
+        let package = self.package;
+        for (i, layer) in (0..).zip(package.layers()) {
+            hook.before(i, &layer);
+            run::layer(&package, &layer, self.arena).map_err(|error| RunError::Layer(i, error))?;
+            let output = memory::tensor(&package, Some(layer.output));
+            let output = output.and_then(|t| memory::whole(self.arena, &t)).unwrap_or_default();
+            hook.after(i, &layer, output);
+        }
+        Ok(())
+    }
+}
