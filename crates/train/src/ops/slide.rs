@@ -1,0 +1,131 @@
+//! Geometry of sliding windows: image patches as matrix rows and back.
+
+use std::ops::Range;
+
+use dtmm_graph::Window;
+
+use crate::exec::Dims;
+
+/// A window sliding over one sample.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slide {
+    /// Input height, width, channels.
+    pub x: Dims,
+    /// Output height, width, channels.
+    pub y: Dims,
+    pub window: Window,
+}
+
+impl Slide {
+    pub fn new(x: Dims, y: Dims, window: Window) -> Self {
+        Slide { x, y, window }
+    }
+
+    pub fn x_len(&self) -> usize {
+        self.x.iter().product()
+    }
+
+    pub fn y_len(&self) -> usize {
+        self.y.iter().product()
+    }
+
+    /// Output pixels of one sample.
+    pub fn pixels(&self) -> usize {
+        self.y[0] * self.y[1]
+    }
+
+    /// Values of one patch, all input channels.
+    pub fn patch(&self) -> usize {
+        self.window.kernel[0] * self.window.kernel[1] * self.x[2]
+    }
+
+    /// True when a patch is a pixel and patches follow one another as pixels do.
+    pub fn is_pointwise(&self) -> bool {
+        self.window == Window::new([1, 1])
+    }
+
+    /// Input row of kernel row `k` at output row `o`, when inside.
+    pub fn row(&self, o: usize, k: usize) -> Option<usize> {
+        let w = &self.window;
+        (o * w.stride[0] + k * w.dilation[0]).checked_sub(w.padding.top).filter(|&r| r < self.x[0])
+    }
+
+    /// Input column of kernel column `k` at output column `o`, when inside.
+    pub fn col(&self, o: usize, k: usize) -> Option<usize> {
+        let w = &self.window;
+        (o * w.stride[1] + k * w.dilation[1]).checked_sub(w.padding.left).filter(|&c| c < self.x[1])
+    }
+
+    /// Kernel columns that lie inside the input at output column `o`.
+    pub fn inside(&self, o: usize) -> Range<usize> {
+        let (w, kernel) = (&self.window, self.window.kernel[1]);
+        let start = o * w.stride[1];
+        let lo = w.padding.left.saturating_sub(start).div_ceil(w.dilation[1]).min(kernel);
+        let room = (self.x[1] + w.padding.left).saturating_sub(start);
+        lo..room.div_ceil(w.dilation[1]).clamp(lo, kernel)
+    }
+
+    /// Writes the patches of one sample as rows `(kh, kw, c)`; outside the input is zero.
+    pub fn im2row(&self, x: &[f32], rows: &mut [f32]) {
+        let ([_, width, c], [oh, ow, _]) = (self.x, self.y);
+        let segment = self.window.kernel[1] * c;
+        for (p, row) in rows.chunks_exact_mut(self.patch()).enumerate().take(oh * ow) {
+            let (o, q) = (p / ow, p % ow);
+            let inside = self.inside(q);
+            for (kh, seg) in row.chunks_exact_mut(segment).enumerate() {
+                let Some(iy) = self.row(o, kh).filter(|_| !inside.is_empty()) else {
+                    seg.fill(0.0);
+                    continue;
+                };
+                seg[..inside.start * c].fill(0.0);
+                seg[inside.end * c..].fill(0.0);
+                let first = self.first_column(q, inside.start);
+                let src = &x[(iy * width + first) * c..];
+                copy_pixels(&mut seg[inside.start * c..inside.end * c], src, c, self.window.dilation[1]);
+            }
+        }
+    }
+
+    /// Adds rows of patches to the pixels that they came from.
+    pub fn row2im(&self, x: &mut [f32], rows: &[f32]) {
+        let ([_, width, c], [oh, ow, _]) = (self.x, self.y);
+        let (segment, dilation) = (self.window.kernel[1] * c, self.window.dilation[1]);
+        for (p, row) in rows.chunks_exact(self.patch()).enumerate().take(oh * ow) {
+            let (o, q) = (p / ow, p % ow);
+            let inside = self.inside(q);
+            for (kh, seg) in row.chunks_exact(segment).enumerate() {
+                let Some(iy) = self.row(o, kh).filter(|_| !inside.is_empty()) else { continue };
+                let first = self.first_column(q, inside.start);
+                let dst = &mut x[(iy * width + first) * c..];
+                add_pixels(dst, &seg[inside.start * c..inside.end * c], c, dilation);
+            }
+        }
+    }
+
+    fn first_column(&self, o: usize, k: usize) -> usize {
+        o * self.window.stride[1] + k * self.window.dilation[1] - self.window.padding.left
+    }
+}
+
+/// Copies pixels of `c` values, `step` pixels apart in `src`.
+#[inline(always)]
+fn copy_pixels(dst: &mut [f32], src: &[f32], c: usize, step: usize) {
+    if step == 1 {
+        dst.copy_from_slice(&src[..dst.len()]);
+        return;
+    }
+    for (d, s) in dst.chunks_exact_mut(c).zip(src.chunks(step * c)) {
+        d.copy_from_slice(&s[..c]);
+    }
+}
+
+#[inline(always)]
+fn add_pixels(dst: &mut [f32], src: &[f32], c: usize, step: usize) {
+    if step == 1 {
+        dst.iter_mut().zip(src).for_each(|(d, s)| *d += s);
+        return;
+    }
+    for (s, d) in src.chunks_exact(c).zip(dst.chunks_mut(step * c)) {
+        d.iter_mut().zip(s).for_each(|(d, s)| *d += s);
+    }
+}
