@@ -4,12 +4,14 @@
 //! per byte. For a price of a byte, the best choice of every layer is independent of the others; the price at which the
 //! bytes meet the budget gives both the plan and, by Lagrangian duality, a bound on every other plan.
 
-use crate::storage::index_bytes;
+use crate::plan::Index;
+use crate::storage::{fixed_index_bytes, unit_index_bytes};
 use crate::units::{UnitKind, WeightLayout};
 
 /// One way to store a layer, with its units sorted by falling importance per byte.
 pub(crate) struct Form {
     pub kind: UnitKind,
+    pub index: Index,
     pub index_bytes: f64,
     /// Units that may be kept, best first.
     pub order: Vec<u32>,
@@ -52,6 +54,7 @@ impl Form {
     pub fn dense(layout: &WeightLayout, total: f64) -> Self {
         Form {
             kind: UnitKind::Dense,
+            index: Index::None,
             index_bytes: 0.0,
             order: vec![0],
             density: vec![f64::INFINITY],
@@ -61,12 +64,13 @@ impl Form {
         }
     }
 
-    pub fn units(input: &LayerInput, kind: UnitKind) -> Self {
+    pub fn units(input: &LayerInput, kind: UnitKind, index: Index) -> Self {
         let layout = &input.layout;
         let scores = layout.unit_sums(kind, input.scores);
         let alive = alive_units(input, kind);
         let (runs, group) = (layout.runs(kind), kind.group(layout.channels));
-        let size = |u: usize| group.min(layout.channels - u % runs * group) as f64;
+        let per_unit = unit_index_bytes(index) as f64;
+        let size = |u: usize| group.min(layout.channels - u % runs * group) as f64 + per_unit;
         let mut ranked: Vec<(f64, u32)> = (0..scores.len())
             .filter(|&u| alive.as_ref().is_none_or(|a| a[u]))
             .map(|u| (scores[u] / size(u), u as u32))
@@ -76,7 +80,8 @@ impl Form {
         let least = ((input.least_share * scores.len() as f64).ceil() as usize).clamp(1, order.len().max(1));
         Form {
             kind,
-            index_bytes: index_bytes(layout, kind) as f64,
+            index,
+            index_bytes: fixed_index_bytes(layout, kind, index) as f64,
             density: ranked.iter().map(|r| r.0).collect(),
             kept: prefix(order.iter().map(|&u| scores[u as usize])),
             bytes: prefix(order.iter().map(|&u| size(u as usize))),
@@ -182,7 +187,8 @@ mod tests {
         let input = LayerInput { layout, scores: &scores, alive: None, least_share: 0.0 };
         let total = scores.iter().map(|&s| f64::from(s)).sum();
         let kinds = [UnitKind::SubFilterlet(2), UnitKind::Filterlet];
-        let forms = std::iter::once(Form::dense(&layout, total)).chain(kinds.map(|k| Form::units(&input, k)));
+        let forms = std::iter::once(Form::dense(&layout, total))
+            .chain(kinds.map(|k| Form::units(&input, k, Index::Bitmap)));
         LayerChoices { layout, forms: forms.collect(), total }
     }
 

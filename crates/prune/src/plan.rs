@@ -1,5 +1,7 @@
 //! The scheduler's result.
 
+use std::collections::BTreeMap;
+
 use dtmm_graph::{Masks, TensorId};
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +12,9 @@ use crate::units::UnitKind;
 pub struct PrunePlan {
     /// For each pruned weight tensor one `bool` per element (true: kept); a dense layer has no entry.
     pub masks: Masks,
+    /// Filters (output channels) to take out of the model with all that is tied to them, per weight tensor, ascending.
+    /// Their weights and the columns that read them are pruned in `masks`, too.
+    pub removed: BTreeMap<TensorId, Vec<usize>>,
     /// One row per prunable layer, in execution order.
     pub layers: Vec<LayerPlan>,
     /// Package bytes asked for.
@@ -57,9 +62,15 @@ pub struct LayerPlan {
     pub unit: UnitKind,
     /// Input channels per unit.
     pub group: usize,
+    /// How the package would mark the kept units.
+    pub index: Index,
+    /// Filters that stay.
+    pub kept_filters: usize,
+    /// Filters of the graph that the plan was made for.
+    pub total_filters: usize,
     /// Units kept.
     pub kept_units: usize,
-    /// Units in the layer.
+    /// Units of the filters and channels that stay.
     pub total_units: usize,
     /// Weights kept.
     pub kept_weights: usize,
@@ -75,6 +86,18 @@ pub struct LayerPlan {
     pub reason: Reason,
 }
 
+/// How kept units are marked in the package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Index {
+    /// Not at all: every weight is stored.
+    None,
+    /// One bit per unit.
+    Bitmap,
+    /// One byte per kept unit: the distance from the one before.
+    Gaps,
+}
+
 /// Why a layer got what it got.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -85,6 +108,8 @@ pub enum Reason {
     DenseIsCheapest,
     /// The flash budget priced its less important units out.
     PricedOut,
+    /// Channels that its filters make or read were removed; what is left stays dense.
+    ChannelsRemoved,
     /// The flash budget asked for more, the least kept share stopped it.
     LeastShare,
 }
@@ -95,6 +120,7 @@ impl std::fmt::Display for Reason {
             Reason::Protected => "exempt by the options",
             Reason::DenseIsCheapest => "an index would cost more than it saves",
             Reason::PricedOut => "less important units priced out by flash",
+            Reason::ChannelsRemoved => "unimportant channels removed, the rest is dense",
             Reason::LeastShare => "held at its least kept share",
         })
     }

@@ -1,13 +1,17 @@
 //! From importance and a byte budget to a [`PrunePlan`].
 
-use dtmm_graph::{Graph, Masks};
+use dtmm_graph::{Graph, Masks, VerifyError};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::knapsack::{Choice, Form, LayerChoices, LayerInput, solve};
+use crate::Importance;
+use crate::channels::ChannelMap;
+use crate::filters::Channels;
+use crate::knapsack::Choice;
 use crate::plan::{LayerPlan, PrunePlan, Reason};
+use crate::problem::{Problem, Solution};
+use crate::reduced::Reduced;
 use crate::units::{PrunableLayer, UnitKind, prunable_layers};
-use crate::{Importance, weight_bytes};
 
 /// Exact bytes of the package of a graph under masks; weight tensors without a mask are dense.
 pub type SizeFn<'a> = dyn Fn(&Graph, &Masks) -> u64 + 'a;
@@ -19,8 +23,15 @@ pub struct Options {
     pub groups: Vec<usize>,
     /// Whole filterlets may be chosen, too.
     pub filterlets: bool,
+    /// Whole filters may be removed, with the channels tied to them.
+    pub filters: bool,
     /// Share of each layer's units that is always kept (at least one unit), 0..=1.
     pub min_kept: f64,
+    /// Share of each tensor's channels that one call keeps at least (at least one channel), 0..=1.
+    pub min_channels: f64,
+    /// How much of the importance of the weights that read a channel counts as lost when the channel is removed, on
+    /// top of that of the weights that make it, 0..=1. Both measure the same signal: 1 is cautious.
+    pub reader_share: f64,
     /// Names of layers that stay as they are.
     pub protect: Vec<String>,
     /// The first layer stays as it is.
@@ -34,7 +45,10 @@ impl Default for Options {
         Options {
             groups: vec![4, 8, 16],
             filterlets: true,
+            filters: true,
             min_kept: 0.02,
+            min_channels: 0.1,
+            reader_share: 1.0,
             protect: vec![],
             protect_first: false,
             protect_last: false,
@@ -98,254 +112,151 @@ pub enum ScheduleError {
         /// Model name.
         graph: String,
     },
+    /// The graph breaks a rule once channels are removed; it was not valid before, either.
+    #[error("the model without its unimportant channels: {0}")]
+    Verify(#[from] VerifyError),
 }
 
-/// Chooses the masks that remove the least importance within the budget.
+/// Chooses the masks, and the channels to remove, that lose the least importance within the budget.
 ///
 /// Layers choose their grain and units compete across layers by importance per byte (a multiple-choice knapsack solved
-/// through its Lagrangian); the length of the resulting ranking is then bisected on the exact package size. The result
-/// depends on the request only, and never keeps what `current` prunes.
+/// through its Lagrangian). At the resulting price of a byte, channels that are not worth what they occupy (filter,
+/// bias, index, and the columns that read them) are taken out, and the rest is chosen anew on the smaller grid, until
+/// nothing improves. The length of the final ranking is bisected on the exact package size. The result depends on the
+/// request only, and never keeps what `current` prunes.
 ///
 /// # Errors
 /// [`ScheduleError`].
 pub fn schedule(request: &Request) -> Result<PrunePlan, ScheduleError> {
-    let problem = Problem::new(request)?;
-    let bytes_before = (request.size)(request.graph, request.current);
-    let smallest = problem.smallest();
-    let smallest_bytes = problem.exact(&smallest);
-    if smallest_bytes > request.budget {
-        return Err(problem.infeasible(&smallest, smallest_bytes));
+    let mut state = settle_channels(request)?;
+    for _ in 0..CHANNEL_ROUNDS {
+        let problem = request.problem(&state)?;
+        let solution = problem.solve_exactly().ok_or_else(|| infeasible(request, &problem))?;
+        let map = ChannelMap::new(&state.graph);
+        let dead = Channels::new(&problem, &map, &solution, request.options).useless();
+        if !request.options.filters || !dead.contains(&true) {
+            return Ok(plan(request, &problem, &solution));
+        }
+        state = state.without(&map, &dead)?;
     }
-    let mut overhead = bytes_before as f64 - problem.dense_bytes();
-    let mut best = Solution { choices: smallest, price: f64::INFINITY, bound: 0.0, bytes: smallest_bytes };
-    // The price list ignores constants per layer; each round learns them from the exact size at the last choice.
-    for _ in 0..ROUNDS {
-        let (price, bound) = solve(&problem.layers, request.budget as f64 - overhead);
-        let choices = problem.fill(price, &best);
-        let bytes = problem.exact(&choices);
-        overhead = bytes as f64 - problem.model_bytes(&choices);
-        let solution = Solution { choices, price, bound, bytes };
-        let better = problem.removed(&solution.choices) < problem.removed(&best.choices);
-        if bytes <= request.budget && (better || best.price.is_infinite()) {
-            best = solution;
-        } else {
+    let problem = request.problem(&state)?;
+    let solution = problem.solve_exactly().ok_or_else(|| infeasible(request, &problem))?;
+    Ok(plan(request, &problem, &solution))
+}
+
+fn infeasible(request: &Request, problem: &Problem) -> ScheduleError {
+    let smallest = problem.smallest();
+    let (layer, layer_bytes) = problem.binding(&smallest);
+    ScheduleError::Infeasible { budget: request.budget, smallest: smallest.bytes, layer, layer_bytes }
+}
+
+/// Rounds of taking channels out.
+const CHANNEL_ROUNDS: usize = 8;
+
+impl Request<'_> {
+    fn problem<'s>(&'s self, state: &'s Reduced) -> Result<Problem<'s>, ScheduleError> {
+        Problem::new(state, self.options, self.budget, self.size)
+    }
+}
+
+/// The model without the channels that are not worth their bytes: the best batch of them leaves as long as what is
+/// kept gains by it, smaller batches when it does not.
+fn settle_channels(request: &Request) -> Result<Reduced, ScheduleError> {
+    let mut state = Reduced::new(request.graph, request.importance, request.current);
+    if !request.options.filters {
+        return Ok(state);
+    }
+    let mut share = 1.0;
+    let (mut value, mut dead) = value_channels(request, &state, share)?;
+    for _ in 0..CHANNEL_ROUNDS {
+        if !dead.contains(&true) {
             break;
         }
+        let next = state.without(&ChannelMap::new(&state.graph), &dead)?;
+        let (next_value, next_dead) = value_channels(request, &next, share)?;
+        if next_value > value {
+            (state, value, dead) = (next, next_value, next_dead);
+        } else {
+            share /= 4.0;
+            dead = value_channels(request, &state, share)?.1;
+        }
     }
-    Ok(problem.plan(best, bytes_before))
+    Ok(state)
 }
 
-/// Rounds of learning the exact overhead; two nearly always suffice.
-const ROUNDS: usize = 4;
-
-struct Solution {
-    choices: Vec<Choice>,
-    price: f64,
-    bound: f64,
-    bytes: u64,
+/// What is kept in effect at this state's price, and the channels to take out next.
+fn value_channels(request: &Request, state: &Reduced, share: f64) -> Result<(f64, Vec<bool>), ScheduleError> {
+    let problem = request.problem(state)?;
+    let solution = problem.estimate(problem.overhead(&problem.dense()));
+    let map = ChannelMap::new(&state.graph);
+    let channels = Channels::new(&problem, &map, &solution, request.options);
+    Ok((channels.effective(), channels.worth_removing(share)))
 }
 
-struct Problem<'a> {
-    request: &'a Request<'a>,
-    inputs: Vec<PrunableLayer>,
-    layers: Vec<LayerChoices>,
-    protected: Vec<bool>,
-}
-
-impl<'a> Problem<'a> {
-    fn new(request: &'a Request<'a>) -> Result<Self, ScheduleError> {
-        let inputs = prunable_layers(request.graph);
-        if inputs.is_empty() {
-            return Err(ScheduleError::NothingToPrune { graph: request.graph.name.clone() });
-        }
-        let protected: Vec<bool> =
-            (0..inputs.len()).map(|i| is_protected(request.options, &inputs, i)).collect();
-        let layers = inputs
-            .iter()
-            .zip(&protected)
-            .map(|(layer, &protected)| choices(request, layer, protected))
-            .collect::<Result<_, _>>()?;
-        Ok(Problem { request, inputs, layers, protected })
+fn plan(request: &Request, problem: &Problem, solution: &Solution) -> PrunePlan {
+    let state = problem.state;
+    let masks = state.original_masks(request.graph, problem.masks(&solution.choices));
+    let rows = prunable_layers(request.graph);
+    let layers =
+        rows.iter().enumerate().map(|(i, row)| layer_plan(request, problem, i, row, solution.choices[i]));
+    let mut layers: Vec<LayerPlan> = layers.collect();
+    for row in &mut layers {
+        let mask = masks.get(&row.weights);
+        row.kept_weights = mask.map_or(row.total_weights, |m| m.iter().filter(|k| **k).count());
     }
-
-    fn smallest(&self) -> Vec<Choice> {
-        self.layers.iter().map(LayerChoices::smallest).collect()
-    }
-
-    fn dense_bytes(&self) -> f64 {
-        self.layers.iter().map(|l| l.layout.len() as f64).sum()
-    }
-
-    fn model_bytes(&self, choices: &[Choice]) -> f64 {
-        self.layers.iter().zip(choices).map(|(l, c)| l.bytes_of(*c)).sum()
-    }
-
-    fn removed(&self, choices: &[Choice]) -> f64 {
-        self.layers.iter().zip(choices).map(|(l, c)| l.total - l.forms[c.form].kept[c.count]).sum()
-    }
-
-    fn exact(&self, choices: &[Choice]) -> u64 {
-        (self.request.size)(self.request.graph, &self.masks(choices))
-    }
-
-    /// The best choices of grain at `price`, with as many units of the common ranking as the exact budget holds.
-    fn fill(&self, price: f64, fallback: &Solution) -> Vec<Choice> {
-        let best: Vec<Choice> = self.layers.iter().map(|l| l.best(price)).collect();
-        let ranking = self.ranking(&best);
-        let take = |n: usize| self.take(&best, &ranking[..n]);
-        let fits = |n: usize| self.exact(&take(n)) <= self.request.budget;
-        if !fits(0) {
-            return fallback.choices.clone();
-        }
-        let (mut low, mut high) = (0, ranking.len() + 1);
-        let mut guess =
-            best.iter().zip(&self.layers).map(|(c, l)| c.count - l.forms[c.form].least).sum::<usize>();
-        while high - low > 1 {
-            let middle = guess.clamp(low + 1, high - 1);
-            if fits(middle) {
-                low = middle
-            } else {
-                high = middle
-            }
-            guess = low + (high - low) / 2;
-        }
-        take(low)
-    }
-
-    /// All units beyond the least share of each layer's form, best first, as layer indices.
-    fn ranking(&self, best: &[Choice]) -> Vec<u32> {
-        let mut ranked: Vec<(f64, u32)> = Vec::new();
-        for (i, (layer, choice)) in self.layers.iter().zip(best).enumerate() {
-            let form = &layer.forms[choice.form];
-            ranked.extend(form.density[form.least..].iter().map(|&d| (d, i as u32)));
-        }
-        ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        ranked.into_iter().map(|r| r.1).collect()
-    }
-
-    fn take(&self, best: &[Choice], ranking: &[u32]) -> Vec<Choice> {
-        let least = |(l, c): (&LayerChoices, &Choice)| Choice { form: c.form, count: l.forms[c.form].least };
-        let mut choices: Vec<Choice> = self.layers.iter().zip(best).map(least).collect();
-        ranking.iter().for_each(|&i| choices[i as usize].count += 1);
-        choices
-    }
-
-    fn masks(&self, choices: &[Choice]) -> Masks {
-        let mut masks = self.request.current.clone();
-        for ((input, layer), choice) in self.inputs.iter().zip(&self.layers).zip(choices) {
-            let form = &layer.forms[choice.form];
-            if form.kind == UnitKind::Dense {
-                continue;
-            }
-            let mut mask = vec![false; layer.layout.len()];
-            for &unit in &form.order[..choice.count] {
-                layer.layout.elements(form.kind, unit as usize).for_each(|e| mask[e] = true);
-            }
-            if let Some(current) = self.request.current.get(&input.weights) {
-                mask.iter_mut().zip(current).for_each(|(m, c)| *m &= c);
-            }
-            masks.insert(input.weights, mask);
-        }
-        masks
-    }
-
-    fn infeasible(&self, smallest: &[Choice], bytes: u64) -> ScheduleError {
-        let sizes = self.layers.iter().zip(smallest).map(|(l, c)| l.bytes_of(*c));
-        let binding = sizes.enumerate().max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0)));
-        let (layer, layer_bytes) = binding.unwrap_or_default();
-        ScheduleError::Infeasible {
-            budget: self.request.budget,
-            smallest: bytes,
-            layer: self.inputs[layer].name.clone(),
-            layer_bytes: layer_bytes as u64,
-        }
-    }
-
-    fn plan(&self, solution: Solution, bytes_before: u64) -> PrunePlan {
-        let masks = self.masks(&solution.choices);
-        PrunePlan {
-            layers: (0..self.layers.len()).map(|i| self.layer_plan(i, solution.choices[i], &masks)).collect(),
-            masks,
-            budget: self.request.budget,
-            bytes_before,
-            predicted_bytes: solution.bytes,
-            importance_removed: self.removed(&solution.choices),
-            importance_total: self.layers.iter().map(|l| l.total).sum(),
-            bound: solution.bound,
-            price: if solution.price.is_finite() { solution.price } else { 0.0 },
-        }
-    }
-
-    fn layer_plan(&self, i: usize, choice: Choice, masks: &Masks) -> LayerPlan {
-        let (input, layer) = (&self.inputs[i], &self.layers[i]);
-        let form = &layer.forms[choice.form];
-        let total_weights = layer.layout.len();
-        let mask = masks.get(&input.weights);
-        let kept_weights = mask.map_or(total_weights, |m| m.iter().filter(|k| **k).count());
-        let lost = layer.total - form.kept[choice.count];
-        let stored =
-            if form.kind == UnitKind::Dense { total_weights } else { form.bytes[choice.count] as usize };
-        LayerPlan {
-            name: input.name.clone(),
-            weights: input.weights,
-            unit: form.kind,
-            group: form.kind.group(layer.layout.channels),
-            kept_units: choice.count,
-            total_units: layer.layout.unit_count(form.kind),
-            kept_weights,
-            total_weights,
-            bytes_before: total_weights as u64,
-            bytes_after: weight_bytes(&layer.layout, form.kind, stored),
-            importance_removed_share: if layer.total > 0.0 {
-                (lost / layer.total).clamp(0.0, 1.0)
-            } else {
-                0.0
-            },
-            reason: match form.kind {
-                _ if self.protected[i] => Reason::Protected,
-                UnitKind::Dense => Reason::DenseIsCheapest,
-                _ if choice.count == form.least => Reason::LeastShare,
-                _ => Reason::PricedOut,
-            },
-        }
+    PrunePlan {
+        layers,
+        masks,
+        removed: state.removed.clone(),
+        budget: request.budget,
+        bytes_before: (request.size)(request.graph, request.current),
+        predicted_bytes: solution.bytes,
+        importance_removed: state.lost + problem.removed(solution),
+        importance_total: request.importance.clone().masked(request.current).total(),
+        bound: state.lost + solution.bound,
+        price: if solution.price.is_finite() { solution.price } else { 0.0 },
     }
 }
 
-fn is_protected(options: &Options, layers: &[PrunableLayer], i: usize) -> bool {
-    // A depthwise filter is a few bytes that no index can shrink.
-    layers[i].layout.depthwise
-        || options.protect.contains(&layers[i].name)
-        || options.protect_first && i == 0
-        || options.protect_last && i + 1 == layers.len()
+fn layer_plan(
+    request: &Request,
+    problem: &Problem,
+    i: usize,
+    row: &PrunableLayer,
+    choice: Choice,
+) -> LayerPlan {
+    let layer = &problem.layers[i];
+    let form = &layer.forms[choice.form];
+    let scores = request.importance.scores.get(&row.weights).map_or(&[][..], Vec::as_slice);
+    let before: f64 = scores.iter().map(|&s| f64::from(s)).sum();
+    let share = if before > 0.0 { 1.0 - form.kept[choice.count] / before } else { 0.0 };
+    let total_weights = row.layout.len();
+    LayerPlan {
+        name: row.name.clone(),
+        weights: row.weights,
+        unit: form.kind,
+        group: form.kind.group(layer.layout.channels),
+        index: form.index,
+        kept_filters: layer.layout.filters,
+        total_filters: row.layout.filters,
+        kept_units: choice.count,
+        total_units: layer.layout.unit_count(form.kind),
+        kept_weights: total_weights,
+        total_weights,
+        bytes_before: total_weights as u64,
+        bytes_after: layer.bytes_of(choice) as u64,
+        importance_removed_share: share.clamp(0.0, 1.0),
+        reason: reason(problem, i, choice, row),
+    }
 }
 
-fn choices(request: &Request, layer: &PrunableLayer, protected: bool) -> Result<LayerChoices, ScheduleError> {
-    let layout = layer.layout;
-    let fits = |found: usize, what| {
-        let error =
-            || ScheduleError::Length { layer: layer.name.clone(), expected: layout.len(), found, what };
-        if found == layout.len() { Ok(()) } else { Err(error()) }
-    };
-    let scores = request.importance.scores.get(&layer.weights).map_or(&[][..], Vec::as_slice);
-    fits(scores.len(), "importance scores")?;
-    let alive = request.current.get(&layer.weights).map(Vec::as_slice);
-    fits(alive.map_or(layout.len(), <[bool]>::len), "mask values")?;
-    let scores: Vec<f32> = match alive {
-        Some(alive) => scores.iter().zip(alive).map(|(&s, &a)| if a { s } else { 0.0 }).collect(),
-        None => scores.to_vec(),
-    };
-    let total = scores.iter().map(|&s| f64::from(s)).sum();
-    let input = LayerInput { layout, scores: &scores, alive, least_share: request.options.min_kept };
-    let kinds = if protected { vec![] } else { kinds(request.options, layout.channels) };
-    let units = kinds.into_iter().map(|kind| Form::units(&input, kind));
-    let forms = std::iter::once(Form::dense(&layout, total)).chain(units).collect();
-    Ok(LayerChoices { layout, forms, total })
-}
-
-fn kinds(options: &Options, channels: usize) -> Vec<UnitKind> {
-    let mut groups: Vec<usize> = options.groups.iter().copied().filter(|&g| g > 0 && g < channels).collect();
-    groups.sort_unstable();
-    groups.dedup();
-    let whole = options.filterlets || groups.is_empty();
-    groups.into_iter().map(UnitKind::SubFilterlet).chain(whole.then_some(UnitKind::Filterlet)).collect()
+fn reason(problem: &Problem, i: usize, choice: Choice, row: &PrunableLayer) -> Reason {
+    let form = &problem.layers[i].forms[choice.form];
+    match form.kind {
+        UnitKind::Dense if problem.layers[i].layout != row.layout => Reason::ChannelsRemoved,
+        _ if problem.protected[i] => Reason::Protected,
+        UnitKind::Dense => Reason::DenseIsCheapest,
+        _ if choice.count == form.least => Reason::LeastShare,
+        _ => Reason::PricedOut,
+    }
 }

@@ -1,0 +1,126 @@
+//! Takes channel groups out of a graph.
+
+use std::collections::BTreeMap;
+
+use dtmm_graph::{Data, Graph, Op, TensorId, VerifyError, infer_shape};
+
+use crate::channels::ChannelMap;
+
+/// For each constant that shrinks: its shape before and, for each element that stays, the old element index.
+pub(crate) type Moves = BTreeMap<TensorId, Vec<u32>>;
+
+/// Removes every group with `dead[group]` from the graph: slices of constants, attributes and shapes.
+///
+/// Returns where the remaining elements of each changed constant came from. The caller makes sure that no tensor loses
+/// all its channels; see [`keep_some`].
+pub(crate) fn remove_groups(
+    graph: &mut Graph,
+    map: &ChannelMap,
+    dead: &[bool],
+) -> Result<Moves, VerifyError> {
+    let moves = moves(graph, map, dead);
+    for (&tensor, from) in &moves {
+        let shape = shrunk_shape(graph, map, dead, tensor);
+        let t = graph.tensor_mut(tensor);
+        if let Some(Data::F32(values)) = &mut t.data {
+            *values = gather(values, from);
+        }
+        t.shape = shape;
+    }
+    for i in 0..graph.nodes.len() {
+        adjust_attributes(graph, map, dead, i);
+    }
+    infer_shapes(graph)?;
+    Ok(moves)
+}
+
+/// `from` picks the values that stay.
+pub(crate) fn gather<T: Copy>(values: &[T], from: &[u32]) -> Vec<T> {
+    from.iter().filter_map(|&i| values.get(i as usize).copied()).collect()
+}
+
+/// Revives groups until every activation with `n` channels keeps `least(n)` of them, and one at the very least.
+pub(crate) fn keep_some(map: &ChannelMap, dead: &mut [bool], least: impl Fn(usize) -> usize) {
+    loop {
+        let mut revived = false;
+        for of in &map.activations {
+            let alive = of.iter().filter(|g| !dead[**g as usize]).count();
+            let missing = least(of.len()).max(1).min(of.len()).saturating_sub(alive);
+            for _ in 0..missing {
+                if let Some(&g) = of.iter().find(|g| dead[**g as usize]) {
+                    dead[g as usize] = false;
+                    revived = true;
+                }
+            }
+        }
+        if !revived {
+            return;
+        }
+    }
+}
+
+fn axes(map: &ChannelMap, tensor: TensorId) -> impl Iterator<Item = (usize, &Vec<u32>)> {
+    map.constants.range((tensor, 0)..=(tensor, usize::MAX)).map(|(key, of)| (key.1, of))
+}
+
+fn shrunk_shape(graph: &Graph, map: &ChannelMap, dead: &[bool], tensor: TensorId) -> Vec<usize> {
+    let mut shape = graph.tensor(tensor).shape.clone();
+    for (axis, of) in axes(map, tensor) {
+        shape[axis] = of.iter().filter(|g| !dead[**g as usize]).count();
+    }
+    shape
+}
+
+fn moves(graph: &Graph, map: &ChannelMap, dead: &[bool]) -> Moves {
+    let mut tensors: Vec<TensorId> = map.constants.keys().map(|k| k.0).collect();
+    tensors.dedup();
+    let mut moves = Moves::new();
+    for tensor in tensors {
+        let shape = &graph.tensor(tensor).shape;
+        let mut from: Vec<u32> = vec![0];
+        for (axis, &size) in shape.iter().enumerate() {
+            let of = map.constants.get(&(tensor, axis));
+            let stays = |i: &usize| of.is_none_or(|of| !dead[of[*i] as usize]);
+            let kept: Vec<u32> = (0..size).filter(stays).map(|i| i as u32).collect();
+            from = from.iter().flat_map(|&f| kept.iter().map(move |&i| f * size as u32 + i)).collect();
+        }
+        if from.len() != graph.tensor(tensor).len() {
+            moves.insert(tensor, from);
+        }
+    }
+    moves
+}
+
+fn adjust_attributes(graph: &mut Graph, map: &ChannelMap, dead: &[bool], node: usize) {
+    let node = &mut graph.nodes[node];
+    let alive = |of: &[u32]| of.iter().filter(|g| !dead[**g as usize]).count();
+    let output = &map.activations[node.output.index()];
+    match &mut node.op {
+        Op::Slice { begin, end, stride } => {
+            let input = &map.activations[node.inputs[0].index()];
+            // Channels that are skipped with a stride are pinned: nothing moves.
+            if stride[3] == 1 && !input.is_empty() {
+                let (head, picked) = (alive(&input[..begin[3]]), alive(&input[begin[3]..end[3]]));
+                (begin[3], end[3]) = (head, head + picked);
+            }
+        }
+        Op::Pad { before, after, .. } => {
+            (before[3], after[3]) = (alive(&output[..before[3]]), alive(&output[output.len() - after[3]..]));
+        }
+        Op::Reshape { shape } => shape[3] = alive(output),
+        _ => {}
+    }
+}
+
+/// Recomputes the shape of every activation.
+fn infer_shapes(graph: &mut Graph) -> Result<(), VerifyError> {
+    for i in 0..graph.nodes.len() {
+        let node = &graph.nodes[i];
+        let shapes: Vec<&[usize]> = node.inputs.iter().map(|&t| graph.tensor(t).shape.as_slice()).collect();
+        let shape = infer_shape(&node.op, &shapes)
+            .map_err(|source| VerifyError::Shape { node: node.name.clone(), source })?;
+        let output = node.output;
+        graph.tensor_mut(output).shape = shape;
+    }
+    Ok(())
+}

@@ -1,0 +1,177 @@
+//! Which whole channels to take out at a given price of a byte.
+
+use crate::channels::{ChannelMap, Role};
+use crate::compact::keep_some;
+use crate::knapsack::Choice;
+use crate::problem::{Problem, Solution};
+use crate::schedule::Options;
+use crate::storage::FILTER_BYTES;
+use crate::units::{UnitKind, WeightLayout};
+
+/// What one channel group holds under a solution.
+#[derive(Clone, Copy, Default)]
+struct Stake {
+    /// Importance of all weights that make the channel.
+    own: f64,
+    /// Importance of those that the solution keeps.
+    own_kept: f64,
+    /// Importance of the kept weights that read the channel.
+    readers_kept: f64,
+    /// Bytes that leave with it.
+    bytes: f64,
+    protected: bool,
+}
+
+impl Stake {
+    /// Nothing makes the channel any more, or nothing reads it.
+    fn is_useless(&self) -> bool {
+        self.own_kept == 0.0 || self.readers_kept == 0.0
+    }
+
+    /// What the removal loses beyond what the solution loses anyway. A channel of which only a share is left carries
+    /// only that share of what its readers' scores say.
+    fn extra_loss(&self, reader_share: f64) -> f64 {
+        if self.is_useless() {
+            return 0.0;
+        }
+        self.own_kept + reader_share * self.readers_kept * self.alive()
+    }
+
+    /// Share of the channel's making that is kept.
+    fn alive(&self) -> f64 {
+        if self.own > 0.0 { self.own_kept / self.own } else { 0.0 }
+    }
+}
+
+/// The channel groups of a problem, valued under a solution.
+pub(crate) struct Channels<'p> {
+    map: &'p ChannelMap,
+    options: &'p Options,
+    price: f64,
+    stakes: Vec<Stake>,
+    kept: f64,
+}
+
+impl<'p> Channels<'p> {
+    pub fn new(problem: &Problem, map: &'p ChannelMap, solution: &Solution, options: &'p Options) -> Self {
+        let kept = problem.layers.iter().map(|l| l.total).sum::<f64>() - problem.removed(solution);
+        Channels { map, options, price: solution.price, stakes: stakes(problem, map, solution), kept }
+    }
+
+    /// Importance that the solution keeps, less what only reads channels that are hardly made any more.
+    pub fn effective(&self) -> f64 {
+        let idle = |s: &Stake| s.readers_kept * (1.0 - s.alive());
+        self.kept - self.options.reader_share * self.stakes.iter().map(idle).sum::<f64>()
+    }
+
+    /// The groups whose removal pays at the solution's price: the best `share` of them.
+    pub fn worth_removing(&self, share: f64) -> Vec<bool> {
+        let gain = |s: &Stake| self.price * s.bytes - s.extra_loss(self.options.reader_share);
+        let mut best: Vec<usize> =
+            (0..self.stakes.len()).filter(|&g| self.may_go(g) && gain(&self.stakes[g]) > 0.0).collect();
+        best.sort_by(|&a, &b| gain(&self.stakes[b]).total_cmp(&gain(&self.stakes[a])).then(a.cmp(&b)));
+        best.truncate((share * best.len() as f64).floor() as usize);
+        self.without(best)
+    }
+
+    /// The groups that the solution leaves without any weight that makes them, or any that reads them.
+    pub fn useless(&self) -> Vec<bool> {
+        self.without((0..self.stakes.len()).filter(|&g| self.may_go(g) && self.stakes[g].is_useless()))
+    }
+
+    fn may_go(&self, g: usize) -> bool {
+        let group = &self.map.groups[g];
+        !group.pinned && !self.stakes[g].protected && group.slices_of(Role::Producer).next().is_some()
+    }
+
+    fn without(&self, groups: impl IntoIterator<Item = usize>) -> Vec<bool> {
+        let mut dead = vec![false; self.stakes.len()];
+        groups.into_iter().for_each(|g| dead[g] = true);
+        keep_some(self.map, &mut dead, |n| (self.options.min_channels * n as f64).ceil() as usize);
+        dead
+    }
+}
+
+fn stakes(problem: &Problem, map: &ChannelMap, solution: &Solution) -> Vec<Stake> {
+    let mut stakes = vec![Stake::default(); map.groups.len()];
+    for (i, input) in problem.inputs.iter().enumerate() {
+        let layout = &problem.layers[i].layout;
+        let group = |o: usize| map.group_of_filter(input.weights, o);
+        let view = LayerView::new(problem, i, solution.choices[i]);
+        for o in 0..layout.filters {
+            let Some(stake) = group(o).map(|g| &mut stakes[g]) else { continue };
+            stake.bytes += FILTER_BYTES + view.index_bytes_per_filter;
+            stake.protected |= problem.protected[i] && !layout.depthwise;
+        }
+        let columns = (!layout.depthwise).then(|| columns(map, input)).flatten();
+        for e in 0..layout.len() {
+            let (o, c) = view.filter_and_channel(e);
+            let (score, kept) = (f64::from(view.scores[e]), view.kept(e));
+            if let Some(stake) = group(o).map(|g| &mut stakes[g]) {
+                stake.own += score;
+                stake.own_kept += if kept { score } else { 0.0 };
+                stake.bytes += if kept { 1.0 } else { 0.0 };
+            }
+            if let Some(stake) = columns.map(|of| &mut stakes[of[c] as usize]) {
+                stake.protected |= problem.protected[i];
+                stake.readers_kept += if kept { score } else { 0.0 };
+                stake.bytes += view.index_bytes_per_weight + if kept { 1.0 } else { 0.0 };
+            }
+        }
+    }
+    stakes
+}
+
+/// The groups of a layer's input columns.
+fn columns<'m>(map: &'m ChannelMap, input: &crate::PrunableLayer) -> Option<&'m Vec<u32>> {
+    // Axis 3 of OHWI, axis 1 of OI.
+    [3, 1].into_iter().find_map(|axis| map.constants.get(&(input.weights, axis)))
+}
+
+/// The weights of one layer under one choice.
+struct LayerView<'a> {
+    layout: WeightLayout,
+    scores: &'a [f32],
+    kept_units: Option<Vec<bool>>,
+    kind: UnitKind,
+    index_bytes_per_filter: f64,
+    index_bytes_per_weight: f64,
+}
+
+impl<'a> LayerView<'a> {
+    fn new(problem: &'a Problem, i: usize, choice: Choice) -> Self {
+        let layer = &problem.layers[i];
+        let (layout, form) = (layer.layout, &layer.forms[choice.form]);
+        let kept_units = (form.kind != UnitKind::Dense).then(|| {
+            let mut kept = vec![false; layout.unit_count(form.kind)];
+            form.order[..choice.count].iter().for_each(|&u| kept[u as usize] = true);
+            kept
+        });
+        LayerView {
+            layout,
+            scores: problem
+                .state
+                .importance
+                .scores
+                .get(&problem.inputs[i].weights)
+                .map_or(&[], Vec::as_slice),
+            kept_units,
+            kind: form.kind,
+            index_bytes_per_filter: form.index_bytes / layout.filters as f64,
+            index_bytes_per_weight: form.index_bytes / layout.len() as f64,
+        }
+    }
+
+    fn kept(&self, e: usize) -> bool {
+        self.kept_units.as_ref().is_none_or(|kept| kept[self.layout.unit_of(self.kind, e)])
+    }
+
+    fn filter_and_channel(&self, e: usize) -> (usize, usize) {
+        let layout = &self.layout;
+        if layout.depthwise {
+            (e % layout.filters, 0)
+        } else {
+            (e / layout.channels / layout.positions, e % layout.channels)
+        }
+    }
+}
