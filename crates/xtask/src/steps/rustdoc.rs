@@ -1,0 +1,19 @@
+//! Documentation.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::process::{self, End};
+use crate::step::Outcome;
+use crate::workspace::Workspace;
+
+pub fn run(workspace: &Workspace) -> Result<Outcome> {
+    let mut command = workspace.cargo(&["doc", "--workspace", "--no-deps", "--exclude", "xtask"]);
+    command.env("RUSTDOCFLAGS", "-D warnings");
+    match process::run(command, &workspace.log("rustdoc"), Duration::from_secs(1200))?.end {
+        End::Ok => Ok(Outcome::passed("")),
+        End::Failed => Ok(Outcome::failed("rustdoc warns")),
+        End::TimedOut => Ok(Outcome::failed("took more than 20 minutes")),
+    }
+}
