@@ -3,8 +3,9 @@
 use dtmm_data::{Dataset, Samples};
 use dtmm_graph::{Graph, Masks};
 use dtmm_train::{
-    Augmentation, Distillation, EpochRecord, FitOptions, Loss, Observer, Optimizer, Progress, Schedule,
-    TrainError, arch, evaluate, fit,
+    Augmentation, Distillation, EpochRecord, FitOptions, GradientOptions, Loss, Observer, Optimizer,
+    Progress, Schedule, TrainError, arch, each_gradient, evaluate, fit, mean_gradients,
+    mean_squared_gradients,
 };
 
 const SHAPE: [usize; 3] = [8, 8, 2];
@@ -167,6 +168,36 @@ fn stops_early_when_validation_does_not_improve() {
     assert!(fitted.history.len() < 30, "{} epochs", fitted.history.len());
     assert_eq!(fitted.history.len(), fitted.best_epoch + 2);
     assert_eq!(count.0, fitted.history);
+}
+
+#[test]
+fn gradients_for_importance_are_reproducible_and_respect_masks() {
+    let (graph, data) = (model(), waves(70, 0));
+    let options = GradientOptions { batches: 3, batch: 16, threads: 1, ..GradientOptions::default() };
+    let mean = mean_gradients(&graph, &data, &options).unwrap();
+    let two = GradientOptions { threads: 2, ..options.clone() };
+    assert_eq!(mean, mean_gradients(&graph, &data, &two).unwrap());
+    let other = GradientOptions { seed: 2, ..options.clone() };
+    assert_ne!(mean, mean_gradients(&graph, &data, &other).unwrap());
+
+    let weights = graph.nodes[0].inputs[1];
+    let (mut sum, mut squares) = (0.0, 0.0);
+    let count = each_gradient(&graph, &data, &options, |g| {
+        sum += f64::from(g[&weights][5]);
+        squares += f64::from(g[&weights][5] * g[&weights][5]);
+    });
+    assert_eq!(count.unwrap(), 3);
+    assert_eq!(mean[&weights][5], (sum / 3.0) as f32);
+    let fisher = mean_squared_gradients(&graph, &data, &options).unwrap();
+    assert_eq!(fisher[&weights][5], (squares / 3.0) as f32);
+
+    let mask: Vec<bool> = (0..graph.tensor(weights).len()).map(|i| i % 2 == 0).collect();
+    let masked = GradientOptions { masks: Masks::from([(weights, mask)]), ..options.clone() };
+    let masked = mean_gradients(&graph, &data, &masked).unwrap();
+    assert!(masked[&weights].iter().skip(1).step_by(2).all(|g| *g == 0.0));
+    assert_ne!(masked[&weights][0], mean[&weights][0], "the other gradients see the masked network");
+    let short = GradientOptions { masks: Masks::from([(weights, vec![true])]), ..options };
+    assert!(mean_gradients(&graph, &data, &short).is_err());
 }
 
 #[test]
