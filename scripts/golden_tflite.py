@@ -216,9 +216,9 @@ class Net:
 
     # operators
 
-    def conv(self, x, out_c, k, stride=(1, 1), padding=SAME, dilation=(1, 1), act=NONE, per_channel=True, bias=True, **out):
+    def conv(self, x, out_c, k, stride=(1, 1), padding=SAME, dilation=(1, 1), act=NONE, per_channel=True, groups=1, **out):
         n, h, w, c = self.shape(x)
-        f, b, scale = self.weights([out_c, k[0], k[1], c], 0, x, per_channel, bias)
+        f, b, scale = self.weights([out_c, k[0], k[1], c // groups], 0, x, per_channel)
         o = s.Conv2DOptionsT()
         o.padding, o.strideH, o.strideW, o.dilationHFactor, o.dilationWFactor = padding, *stride, *dilation
         o.fusedActivationFunction = act
@@ -340,6 +340,7 @@ def cases(kind):
     yield "conv_per_tensor", image, {}, lambda n, x: n.conv(x, 4, (3, 3), per_channel=False)
     yield "conv_saturating", image, {}, lambda n, x: n.conv(x, 4, (3, 3), scale=0.01)
     yield "conv_kernel_larger_than_image", [1, 3, 2, 4], {}, lambda n, x: n.conv(x, 3, (7, 5))
+    yield "conv_groups", [1, 5, 4, 6], {}, lambda n, x: n.conv(x, 9, (3, 3), groups=3)
     yield "conv_1d", [1, 1, 19, 6], {}, lambda n, x: n.conv(x, 5, (1, 4), (1, 2))
     yield "depthwise_3x3", [1, 6, 7, 5], {}, lambda n, x: n.depthwise(x, 1, (3, 3), act=RELU)
     yield "depthwise_s2", [1, 8, 7, 6], {"zero": 127}, lambda n, x: n.depthwise(x, 1, (3, 3), (2, 2), zero=-128)
@@ -398,6 +399,25 @@ def pool_cases():
     yield "reduce_max", image, {}, lambda n, x: n.reduce("REDUCE_MAX", x, [1, 2], False)
 
 
+def reshape_by_shape_of(n, x):
+    """What converters write for a batch size that is not fixed: SHAPE, STRIDED_SLICE, PACK, RESHAPE."""
+    o = s.ShapeOptionsT()
+    o.outType = s.TensorType.INT32
+    dims = n.op("SHAPE", [x], [4], o, kind="i32", scale=0, zero=0)
+    for t in n.ops[-1].outputs:
+        n.tensors[t].quantization = None
+    o = s.StridedSliceOptionsT()
+    o.shrinkAxisMask = 1
+    batch = n.op("STRIDED_SLICE", [dims, n.ints([0]), n.ints([1]), n.ints([1])], [()], o)[0]
+    o = s.PackOptionsT()
+    o.valuesCount = 2
+    shape = n.op("PACK", [batch, n.ints(60)], [2], o)
+    for t in (batch, shape):
+        n.tensors[t].quantization = None
+    flat = n.op("RESHAPE", [x, shape], [1, 60], s.ReshapeOptionsT())
+    return n.fc(flat, 4, 60)
+
+
 def layout_cases(kind):
     image = [1, 5, 4, 6]
     yield "reshape_fc", [1, 2, 3, 4], {}, lambda n, x: n.fc(n.reshape(x, [1, 24]), 5, 24)
@@ -415,6 +435,7 @@ def layout_cases(kind):
     yield "pad", image, {"zero": 100}, lambda n, x: n.pad(x, [[0, 0], [1, 2], [0, 3], [2, 1]])
     yield "pad_value", image, {}, lambda n, x: n.pad(x, [[0, 0], [2, 0], [1, 1], [0, 0]], -77)
     yield "pad_conv_valid", image, {"zero": 9}, lambda n, x: n.conv(n.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]), 4, (3, 3), (2, 2), VALID)
+    yield "reshape_by_shape_of", [1, 3, 4, 5], {}, reshape_by_shape_of
     yield "resize_x2", [1, 3, 4, 2], {}, lambda n, x: n.resize(x, [6, 8])
     yield "resize_odd", [1, 5, 4, 2], {}, lambda n, x: n.resize(x, [7, 3])
     yield "resize_align", [1, 3, 4, 2], {}, lambda n, x: n.resize(x, [7, 9], align=True)
@@ -635,9 +656,9 @@ def main():
     os.makedirs(OUT, exist_ok=True)
     files = {"int8": int8_models(), "float": float_models(), "shared": shared_models()}
     for group, models in files.items():
+        records = [record(name, model, samples, **scaling) for name, model, samples, scaling in models]
         with open(os.path.join(OUT, group + ".golden"), "wb") as f:
-            for name, model, samples, scaling in models:
-                f.write(record(name, model, samples, **scaling))
+            f.write(b"".join(records))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use dtmm_graph::transform::{fuse_padding, remove_dead_nodes};
 use dtmm_graph::{Graph, VerifyError};
 
 use crate::error::{ImportError, NodeError, UnsupportedNode};
@@ -57,7 +58,8 @@ fn import_named(bytes: &[u8], file: &str, name: &str) -> Result<Graph, ImportErr
     let mut graph = importer.graph;
     let failed = |source: VerifyError| ImportError::Graph { file: file.to_owned(), source };
     graph.verify().map_err(failed)?;
-    drop_dead_nodes(&mut graph);
+    fuse_padding(&mut graph);
+    remove_dead_nodes(&mut graph);
     graph.drop_unused_tensors();
     ports::default_preprocessing(&mut graph);
     Ok(graph)
@@ -113,19 +115,4 @@ fn view<'m>(importer: &Importer<'m>, index: usize, source: &'m Operator<'m>) -> 
     let name = tensor.and_then(|t| t.name.split(';').next()).filter(|n| !n.is_empty());
     let name = name.map_or_else(|| format!("{operator}_{index}"), str::to_owned);
     NodeView { operator, name, source }
-}
-
-/// Removes nodes whose result nobody reads.
-fn drop_dead_nodes(graph: &mut Graph) {
-    let mut read = vec![false; graph.tensors.len()];
-    graph.outputs.iter().for_each(|p| read[p.tensor.index()] = true);
-    let mut keep = vec![true; graph.nodes.len()];
-    for (node, keep) in graph.nodes.iter().zip(&mut keep).rev() {
-        *keep = read[node.output.index()];
-        if *keep {
-            node.inputs.iter().for_each(|t| read[t.index()] = true);
-        }
-    }
-    let mut keep = keep.iter();
-    graph.nodes.retain(|_| *keep.next().unwrap_or(&true));
 }

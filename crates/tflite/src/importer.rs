@@ -291,10 +291,13 @@ impl<'m> Importer<'m> {
         if self.shape(x) == shape {
             return Ok(x);
         }
-        let op = Op::Reshape { shape };
-        infer_shape(&op, &[self.shape(x)])?;
-        let mut tensor = self.graph.tensor(x).clone();
-        tensor.shape = shape.to_vec();
+        self.rearranged(node, x, Op::Reshape { shape })
+    }
+
+    /// Applies a layout operator to `x`; the result has its type and quantisation.
+    pub fn rearranged(&mut self, node: &NodeView<'_>, x: TensorId, op: Op) -> Result<TensorId, NodeError> {
+        let shape = infer_shape(&op, &[self.shape(x)])?;
+        let tensor = Tensor { shape, ..self.graph.tensor(x).clone() };
         let output = self.graph.add_tensor(tensor);
         self.graph.nodes.push(Node { name: node.name.clone(), op, inputs: vec![x], output });
         Ok(output)

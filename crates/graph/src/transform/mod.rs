@@ -7,6 +7,7 @@ mod batch_norm;
 mod dead;
 mod fuse;
 mod identity;
+mod padding;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,7 @@ pub use batch_norm::fold_batch_norm;
 pub use dead::remove_dead_nodes;
 pub use fuse::fuse_activations;
 pub use identity::eliminate_identities;
+pub use padding::fuse_padding;
 
 use crate::{ElementType, Graph, NodeId, TensorId};
 
