@@ -1,0 +1,175 @@
+//! The smallest storage form of a layer's weights, by exact byte count.
+
+use dtmm_format::fwcs::{self, RunShape};
+use dtmm_format::linear;
+use serde::{Deserialize, Serialize};
+
+use crate::program::StoredWeights;
+
+/// How a layer stores its weights; see [`dtmm_format::fwcs`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StorageForm {
+    /// All weights.
+    Dense,
+    /// One bit per run and the surviving runs.
+    Bitmap,
+    /// One byte per surviving run and the surviving runs.
+    Gaps,
+}
+
+/// A storage form with its exact sizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StorageChoice {
+    /// Storage form.
+    pub form: StorageForm,
+    /// Channels of a run; 0 for dense.
+    pub group: usize,
+    /// Bytes of stored weights.
+    pub weight_bytes: usize,
+    /// Bytes of the run index.
+    pub index_bytes: usize,
+}
+
+/// Sub-filterlet sizes that are tried beside whole filterlets.
+const GROUPS: [usize; 3] = [16, 8, 4];
+
+impl StorageChoice {
+    /// All weights of a layer with `[filters, positions, channels]`.
+    pub(crate) fn dense([filters, positions, channels]: [usize; 3]) -> Self {
+        let weight_bytes = filters * positions * channels;
+        StorageChoice { form: StorageForm::Dense, group: 0, weight_bytes, index_bytes: 0 }
+    }
+
+    /// Bytes of the record of [`dtmm_format::linear`].
+    pub(crate) fn record_len(&self, filters: usize, scales: usize) -> usize {
+        linear::record_len(filters, scales, self.weight_bytes, self.index_bytes)
+    }
+
+    /// The form with the smallest record; dense, then the bitmap, then larger groups win ties. `kept` tells for each
+    /// weight, in OHWI or OI order, whether it must be stored.
+    pub(crate) fn smallest(dims: [usize; 3], scales: usize, kept: impl Fn(usize) -> bool) -> Self {
+        let [filters, positions, channels] = dims;
+        let mut best = StorageChoice::dense(dims);
+        let fine = kept_runs(dims, finest_group(channels), kept);
+        for group in groups(channels) {
+            let shape = RunShape { filters, positions, channels, group };
+            let runs = coarsen(&fine, channels, group);
+            let weight_bytes = fwcs::kept_weights(&shape, runs.iter().copied());
+            let forms = [
+                (StorageForm::Bitmap, fwcs::bitmap_bytes(&shape)),
+                (StorageForm::Gaps, fwcs::gap_bytes(runs.iter().copied())),
+            ];
+            for (form, index_bytes) in forms {
+                let choice = StorageChoice { form, group, weight_bytes, index_bytes };
+                if choice.record_len(filters, scales) < best.record_len(filters, scales) {
+                    best = choice;
+                }
+            }
+        }
+        best
+    }
+
+    /// Weights and run index in this form; runs of zeros are left out.
+    pub(crate) fn store(&self, dims: [usize; 3], weights: &[i8]) -> StoredWeights {
+        let [filters, positions, channels] = dims;
+        let (form, group) = (Some(self.form), self.group as u32);
+        if self.form == StorageForm::Dense {
+            return StoredWeights { form, group, values: weights.to_vec(), index: vec![] };
+        }
+        let shape = RunShape { filters, positions, channels, group: self.group };
+        let rows = weights.chunks(channels);
+        let runs: Vec<&[i8]> = rows.flat_map(|row| row.chunks(self.group)).collect();
+        let kept = || runs.iter().map(|run| run.iter().any(|&w| w != 0));
+        let values =
+            runs.iter().filter(|run| run.iter().any(|&w| w != 0)).copied().flatten().copied().collect();
+        let mut index = vec![];
+        if self.form == StorageForm::Bitmap {
+            index.resize(fwcs::bitmap_bytes(&shape), 0);
+            fwcs::write_bitmap(kept(), &mut index);
+        } else {
+            fwcs::write_gaps(kept(), |byte| index.push(byte));
+        }
+        StoredWeights { form, group, values, index }
+    }
+}
+
+fn groups(channels: usize) -> impl Iterator<Item = usize> {
+    std::iter::once(channels).chain(GROUPS.into_iter().filter(move |&g| g < channels))
+}
+
+/// Every group of [`groups`] is a multiple of this one, or all channels.
+fn finest_group(channels: usize) -> usize {
+    channels.min(GROUPS[GROUPS.len() - 1])
+}
+
+fn kept_runs(dims: [usize; 3], group: usize, kept: impl Fn(usize) -> bool) -> Vec<bool> {
+    let [filters, positions, channels] = dims;
+    let mut runs = Vec::with_capacity(filters * positions * channels.div_ceil(group));
+    for row in 0..filters * positions {
+        let (start, end) = (row * channels, (row + 1) * channels);
+        runs.extend((start..end).step_by(group).map(|at| (at..(at + group).min(end)).any(&kept)));
+    }
+    runs
+}
+
+/// Joins the finest runs of each kernel position to runs of `group` channels.
+fn coarsen(fine: &[bool], channels: usize, group: usize) -> Vec<bool> {
+    let unit = finest_group(channels);
+    let per_row = channels.div_ceil(unit);
+    let joined = group.div_ceil(unit);
+    fine.chunks(per_row).flat_map(|row| row.chunks(joined).map(|runs| runs.iter().any(|&k| k))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn dense_weights_stay_dense_and_empty_ones_shrink() {
+        let dims = [8, 9, 32];
+        assert_eq!(StorageChoice::smallest(dims, 8, |_| true), StorageChoice::dense(dims));
+        let none = StorageChoice::smallest(dims, 8, |_| false);
+        assert_eq!((none.form, none.weight_bytes, none.index_bytes), (StorageForm::Gaps, 0, 0));
+        let half = StorageChoice::smallest(dims, 8, |i| i / 32 % 2 == 0);
+        assert_eq!((half.form, half.group), (StorageForm::Bitmap, 32));
+    }
+
+    proptest! {
+        #[test]
+        fn the_stored_bytes_are_those_counted_and_give_the_weights_back(
+            filters in 1usize..6, positions in 1usize..10, channels in 1usize..40, run in 1usize..9, keep in 0u64..u64::MAX,
+        ) {
+            let dims = [filters, positions, channels];
+            let n = filters * positions * channels;
+            let weights: Vec<i8> =
+                (0..n).map(|i| if keep >> (i / run % 64) & 1 == 1 { (i % 100) as i8 + 1 } else { 0 }).collect();
+            let choice = StorageChoice::smallest(dims, filters, |i| weights[i] != 0);
+            let stored = choice.store(dims, &weights);
+            prop_assert_eq!((stored.values.len(), stored.index.len()), (choice.weight_bytes, choice.index_bytes));
+            prop_assert!(stored.values.len() + stored.index.len() <= n);
+            if choice.form == StorageForm::Dense {
+                prop_assert_eq!(stored.values, weights);
+                return Ok(());
+            }
+            let shape = RunShape { filters, positions, channels, group: choice.group };
+            let kept: Vec<bool> = match choice.form {
+                StorageForm::Bitmap => fwcs::bitmap_runs(&stored.index, shape.runs()).collect(),
+                _ => {
+                    let mut kept = vec![false; shape.runs()];
+                    fwcs::gap_runs(&stored.index).for_each(|run| kept[run] = true);
+                    kept
+                }
+            };
+            let mut values = stored.values.iter().copied();
+            let restored: Vec<i8> = (0..shape.runs())
+                .flat_map(|run| {
+                    let len = shape.run_len(run);
+                    if kept[run] { values.by_ref().take(len).collect() } else { vec![0i8; len] }
+                })
+                .collect();
+            prop_assert_eq!(restored, weights);
+        }
+    }
+}
