@@ -93,7 +93,7 @@ fn planned(map: &ChannelMap, plan: &PrunePlan) -> Result<Vec<bool>, ApplyError> 
             dead[group.ok_or(ApplyError::Filter { tensor: tensor.0, filter })?] = true;
         }
     }
-    keep_some(map, &mut dead, |_| 1);
+    keep_some(map, &mut dead, |_| 1, |_| 0.0);
     Ok(dead)
 }
 
@@ -132,7 +132,7 @@ fn removable(graph: &Graph, map: &ChannelMap) -> Vec<bool> {
             dead[group as usize] &= !used || folds;
         }
     }
-    keep_some(map, &mut dead, |_| 1);
+    keep_some(map, &mut dead, |_| 1, |_| 0.0);
     dead
 }
 

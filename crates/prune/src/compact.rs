@@ -39,19 +39,26 @@ pub(crate) fn gather<T: Copy>(values: &[T], from: &[u32]) -> Vec<T> {
     from.iter().filter_map(|&i| values.get(i as usize).copied()).collect()
 }
 
-/// Revives groups until every activation with `n` channels keeps `least(n)` of them, and one at the very least.
-pub(crate) fn keep_some(map: &ChannelMap, dead: &mut [bool], least: impl Fn(usize) -> usize) {
+/// Revives groups, those of the highest `worth` first, until every activation with `n` channels keeps `least(n)` of
+/// them, and one at the very least.
+pub(crate) fn keep_some(
+    map: &ChannelMap,
+    dead: &mut [bool],
+    least: impl Fn(usize) -> usize,
+    worth: impl Fn(usize) -> f64,
+) {
     loop {
         let mut revived = false;
         for of in &map.activations {
             let alive = of.iter().filter(|g| !dead[**g as usize]).count();
             let missing = least(of.len()).max(1).min(of.len()).saturating_sub(alive);
-            for _ in 0..missing {
-                if let Some(&g) = of.iter().find(|g| dead[**g as usize]) {
-                    dead[g as usize] = false;
-                    revived = true;
-                }
+            if missing == 0 {
+                continue;
             }
+            let mut candidates: Vec<usize> = of.iter().map(|&g| g as usize).filter(|&g| dead[g]).collect();
+            candidates.sort_by(|&a, &b| worth(b).total_cmp(&worth(a)).then(a.cmp(&b)));
+            candidates.into_iter().take(missing).for_each(|g| dead[g] = false);
+            revived = true;
         }
         if !revived {
             return;

@@ -70,13 +70,18 @@ impl<'p> Channels<'p> {
         let mut best: Vec<usize> =
             (0..self.stakes.len()).filter(|&g| self.may_go(g) && gain(&self.stakes[g]) > 0.0).collect();
         best.sort_by(|&a, &b| gain(&self.stakes[b]).total_cmp(&gain(&self.stakes[a])).then(a.cmp(&b)));
-        best.truncate((share * best.len() as f64).floor() as usize);
+        best.truncate((share * best.len() as f64).ceil() as usize);
         self.without(best)
     }
 
     /// The groups that the solution leaves without any weight that makes them, or any that reads them.
     pub fn useless(&self) -> Vec<bool> {
         self.without((0..self.stakes.len()).filter(|&g| self.may_go(g) && self.stakes[g].is_useless()))
+    }
+
+    /// Every group that may leave, but for the least share of each tensor.
+    pub fn all(&self) -> Vec<bool> {
+        self.without((0..self.stakes.len()).filter(|&g| self.may_go(g)))
     }
 
     fn may_go(&self, g: usize) -> bool {
@@ -87,7 +92,9 @@ impl<'p> Channels<'p> {
     fn without(&self, groups: impl IntoIterator<Item = usize>) -> Vec<bool> {
         let mut dead = vec![false; self.stakes.len()];
         groups.into_iter().for_each(|g| dead[g] = true);
-        keep_some(self.map, &mut dead, |n| (self.options.min_channels * n as f64).ceil() as usize);
+        let least = |n: usize| (self.options.min_channels * n as f64).ceil() as usize;
+        let worth = |g: usize| self.stakes[g].extra_loss(self.options.reader_share);
+        keep_some(self.map, &mut dead, least, worth);
         dead
     }
 }

@@ -128,20 +128,42 @@ pub enum ScheduleError {
 /// # Errors
 /// [`ScheduleError`].
 pub fn schedule(request: &Request) -> Result<PrunePlan, ScheduleError> {
-    let mut state = settle_channels(request)?;
-    for _ in 0..CHANNEL_ROUNDS {
+    match refine(request, settle_channels(request)?)? {
+        Some(plan) => Ok(plan),
+        None => {
+            let tightest = tightest(request)?;
+            let error = infeasible(request, &request.problem(&tightest)?);
+            refine(request, tightest)?.ok_or(error)
+        }
+    }
+}
+
+/// Solves for the state's channels, and again without those that the solution makes useless; `None` when even the
+/// smallest solution is too large.
+fn refine(request: &Request, mut state: Reduced) -> Result<Option<PrunePlan>, ScheduleError> {
+    for round in 0.. {
         let problem = request.problem(&state)?;
-        let solution = problem.solve_exactly().ok_or_else(|| infeasible(request, &problem))?;
+        let Some(solution) = problem.solve_exactly() else { break };
         let map = ChannelMap::new(&state.graph);
         let dead = Channels::new(&problem, &map, &solution, request.options).useless();
-        if !request.options.filters || !dead.contains(&true) {
-            return Ok(plan(request, &problem, &solution));
+        if !request.options.filters || !dead.contains(&true) || round == CHANNEL_ROUNDS {
+            return Ok(Some(plan(request, &problem, &solution)));
         }
         state = state.without(&map, &dead)?;
     }
+    Ok(None)
+}
+
+/// The model with as few channels as the options allow.
+fn tightest(request: &Request) -> Result<Reduced, ScheduleError> {
+    let state = Reduced::new(request.graph, request.importance, request.current);
+    if !request.options.filters {
+        return Ok(state);
+    }
+    let map = ChannelMap::new(&state.graph);
     let problem = request.problem(&state)?;
-    let solution = problem.solve_exactly().ok_or_else(|| infeasible(request, &problem))?;
-    Ok(plan(request, &problem, &solution))
+    let dead = Channels::new(&problem, &map, &problem.dense(), request.options).all();
+    Ok(state.without(&map, &dead)?)
 }
 
 fn infeasible(request: &Request, problem: &Problem) -> ScheduleError {
@@ -151,7 +173,9 @@ fn infeasible(request: &Request, problem: &Problem) -> ScheduleError {
 }
 
 /// Rounds of taking channels out.
-const CHANNEL_ROUNDS: usize = 8;
+const CHANNEL_ROUNDS: usize = 12;
+/// Share of the candidates that leave in one round: the price has to follow.
+const FIRST_BATCH: f64 = 0.25;
 
 impl Request<'_> {
     fn problem<'s>(&'s self, state: &'s Reduced) -> Result<Problem<'s>, ScheduleError> {
@@ -166,31 +190,46 @@ fn settle_channels(request: &Request) -> Result<Reduced, ScheduleError> {
     if !request.options.filters {
         return Ok(state);
     }
-    let mut share = 1.0;
-    let (mut value, mut dead) = value_channels(request, &state, share)?;
+    let mut share = FIRST_BATCH;
+    let mut best = Valued::new(request, &state, share)?;
     for _ in 0..CHANNEL_ROUNDS {
-        if !dead.contains(&true) {
+        if !best.dead.contains(&true) {
             break;
         }
-        let next = state.without(&ChannelMap::new(&state.graph), &dead)?;
-        let (next_value, next_dead) = value_channels(request, &next, share)?;
-        if next_value > value {
-            (state, value, dead) = (next, next_value, next_dead);
+        let next = state.without(&ChannelMap::new(&state.graph), &best.dead)?;
+        let valued = Valued::new(request, &next, share)?;
+        // A batch after which a byte costs nothing has taken too much.
+        if valued.value > best.value && valued.price > 0.0 {
+            (state, best) = (next, valued);
         } else {
             share /= 4.0;
-            dead = value_channels(request, &state, share)?.1;
+            best.dead = Valued::new(request, &state, share)?.dead;
         }
     }
     Ok(state)
 }
 
-/// What is kept in effect at this state's price, and the channels to take out next.
-fn value_channels(request: &Request, state: &Reduced, share: f64) -> Result<(f64, Vec<bool>), ScheduleError> {
-    let problem = request.problem(state)?;
-    let solution = problem.estimate(problem.overhead(&problem.dense()));
-    let map = ChannelMap::new(&state.graph);
-    let channels = Channels::new(&problem, &map, &solution, request.options);
-    Ok((channels.effective(), channels.worth_removing(share)))
+/// What a state is worth at its price of a byte.
+struct Valued {
+    /// Importance kept in effect.
+    value: f64,
+    price: f64,
+    /// The channels to take out next.
+    dead: Vec<bool>,
+}
+
+impl Valued {
+    fn new(request: &Request, state: &Reduced, share: f64) -> Result<Self, ScheduleError> {
+        let problem = request.problem(state)?;
+        let solution = problem.estimate(problem.overhead(&problem.dense()));
+        let map = ChannelMap::new(&state.graph);
+        let channels = Channels::new(&problem, &map, &solution, request.options);
+        Ok(Valued {
+            value: channels.effective(),
+            price: solution.price,
+            dead: channels.worth_removing(share),
+        })
+    }
 }
 
 fn plan(request: &Request, problem: &Problem, solution: &Solution) -> PrunePlan {
