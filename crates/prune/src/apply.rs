@@ -99,7 +99,9 @@ fn planned(map: &ChannelMap, plan: &PrunePlan) -> Result<Vec<bool>, ApplyError> 
 
 fn take_out(graph: &mut Graph, masks: &mut Masks, map: &ChannelMap, dead: &[bool]) -> Result<(), ApplyError> {
     fold_constants(graph, map, dead);
-    for (tensor, from) in remove_groups(graph, map, dead)? {
+    // Folding may have added biases, which shrink as well; groups are numbered by activations and stay the same.
+    let map = ChannelMap::new(graph);
+    for (tensor, from) in remove_groups(graph, &map, dead)? {
         if let Some(mask) = masks.get_mut(&tensor) {
             *mask = gather(mask, &from);
         }

@@ -23,5 +23,5 @@ pub use apply::{ApplyError, apply};
 pub use channels::{ChannelGroup, ChannelMap, Role, Slice};
 pub use importance::{Gradients, Importance, ImportanceError, Normalisation};
 pub use plan::{Index, LayerPlan, PrunePlan, Reason};
-pub use schedule::{Options, Request, ScheduleError, SizeFn, schedule};
+pub use schedule::{Options, PackageSize, Request, ScheduleError, Sizer, schedule};
 pub use units::{PrunableLayer, UnitKind, WeightLayout, prunable_layers};

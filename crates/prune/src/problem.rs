@@ -5,7 +5,7 @@ use dtmm_graph::Masks;
 use crate::knapsack::{Choice, Form, LayerChoices, LayerInput, solve};
 use crate::plan::Index;
 use crate::reduced::Reduced;
-use crate::schedule::{Options, ScheduleError, SizeFn};
+use crate::schedule::{Options, PackageSize, ScheduleError};
 use crate::units::{PrunableLayer, UnitKind, prunable_layers};
 
 /// Choices for every layer, the price of a byte behind them, and what they come to.
@@ -25,7 +25,7 @@ pub(crate) struct Problem<'a> {
     pub layers: Vec<LayerChoices>,
     pub protected: Vec<bool>,
     budget: u64,
-    size: &'a SizeFn<'a>,
+    size: PackageSize<'a>,
 }
 
 impl<'a> Problem<'a> {
@@ -33,7 +33,7 @@ impl<'a> Problem<'a> {
         state: &'a Reduced,
         options: &Options,
         budget: u64,
-        size: &'a SizeFn<'a>,
+        size: PackageSize<'a>,
     ) -> Result<Self, ScheduleError> {
         let inputs = prunable_layers(&state.graph);
         if inputs.is_empty() {
@@ -128,7 +128,7 @@ impl<'a> Problem<'a> {
     }
 
     fn exact(&self, choices: &[Choice]) -> u64 {
-        (self.size)(&self.state.graph, &self.masks(choices))
+        (self.size)(&self.masks(choices))
     }
 
     fn listed_bytes(&self, choices: &[Choice]) -> f64 {

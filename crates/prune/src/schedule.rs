@@ -13,8 +13,12 @@ use crate::problem::{Problem, Solution};
 use crate::reduced::Reduced;
 use crate::units::{PrunableLayer, UnitKind, prunable_layers};
 
-/// Exact bytes of the package of a graph under masks; weight tensors without a mask are dense.
-pub type SizeFn<'a> = dyn Fn(&Graph, &Masks) -> u64 + 'a;
+/// Exact bytes of one graph's package under masks; weight tensors without a mask are dense.
+pub type PackageSize<'a> = Box<dyn Fn(&Masks) -> u64 + 'a>;
+
+/// Prepares [`PackageSize`] for a graph: called for each set of channels that is tried, where the result is called for
+/// each set of masks. The error is the reason why the graph has no package.
+pub type Sizer<'a> = dyn Fn(&Graph) -> Result<PackageSize<'a>, String> + 'a;
 
 /// What the scheduler may do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -70,7 +74,7 @@ pub struct Request<'a> {
     /// What is allowed.
     pub options: &'a Options,
     /// Exact bytes of the package.
-    pub size: &'a SizeFn<'a>,
+    pub sizer: &'a Sizer<'a>,
 }
 
 /// Why there is no plan.
@@ -112,6 +116,14 @@ pub enum ScheduleError {
         /// Model name.
         graph: String,
     },
+    /// The caller's package size is not defined for the model.
+    #[error("the package of model '{graph}' has no size: {reason}")]
+    Size {
+        /// Model name.
+        graph: String,
+        /// The caller's reason.
+        reason: String,
+    },
     /// The graph breaks a rule once channels are removed; it was not valid before, either.
     #[error("the model without its unimportant channels: {0}")]
     Verify(#[from] VerifyError),
@@ -147,9 +159,11 @@ fn refine(request: &Request, mut state: Reduced) -> Result<Option<PrunePlan>, Sc
         let map = ChannelMap::new(&state.graph);
         let dead = Channels::new(&problem, &map, &solution, request.options).useless();
         if !request.options.filters || !dead.contains(&true) || round == CHANNEL_ROUNDS {
-            return Ok(Some(plan(request, &problem, &solution)));
+            return Ok(Some(plan(request, &problem, &solution)?));
         }
-        state = state.without(&map, &dead)?;
+        let next = state.without(&map, &dead)?;
+        drop(problem);
+        state = next;
     }
     Ok(None)
 }
@@ -177,9 +191,13 @@ const CHANNEL_ROUNDS: usize = 12;
 /// Share of the candidates that leave in one round: the price has to follow.
 const FIRST_BATCH: f64 = 0.25;
 
-impl Request<'_> {
+impl<'a> Request<'a> {
+    fn size_of(&self, graph: &Graph) -> Result<PackageSize<'a>, ScheduleError> {
+        (self.sizer)(graph).map_err(|reason| ScheduleError::Size { graph: graph.name.clone(), reason })
+    }
+
     fn problem<'s>(&'s self, state: &'s Reduced) -> Result<Problem<'s>, ScheduleError> {
-        Problem::new(state, self.options, self.budget, self.size)
+        Problem::new(state, self.options, self.budget, self.size_of(&state.graph)?)
     }
 }
 
@@ -232,7 +250,7 @@ impl Valued {
     }
 }
 
-fn plan(request: &Request, problem: &Problem, solution: &Solution) -> PrunePlan {
+fn plan(request: &Request, problem: &Problem, solution: &Solution) -> Result<PrunePlan, ScheduleError> {
     let state = problem.state;
     let masks = state.original_masks(request.graph, problem.masks(&solution.choices));
     let rows = prunable_layers(request.graph);
@@ -243,18 +261,18 @@ fn plan(request: &Request, problem: &Problem, solution: &Solution) -> PrunePlan 
         let mask = masks.get(&row.weights);
         row.kept_weights = mask.map_or(row.total_weights, |m| m.iter().filter(|k| **k).count());
     }
-    PrunePlan {
+    Ok(PrunePlan {
         layers,
         masks,
         removed: state.removed.clone(),
         budget: request.budget,
-        bytes_before: (request.size)(request.graph, request.current),
+        bytes_before: request.size_of(request.graph)?(request.current),
         predicted_bytes: solution.bytes,
         importance_removed: state.lost + problem.removed(solution),
         importance_total: request.importance.clone().masked(request.current).total(),
         bound: state.lost + solution.bound,
         price: if solution.price.is_finite() { solution.price } else { 0.0 },
-    }
+    })
 }
 
 fn layer_plan(

@@ -5,8 +5,8 @@ use std::time::Instant;
 use dtmm_format::fwcs::{RunShape, bitmap_bytes, gap_bytes, kept_weights};
 use dtmm_graph::{Activation, Graph, GraphBuilder, Masks, Op};
 use dtmm_prune::{
-    Importance, Options, PrunableLayer, PrunePlan, Request, ScheduleError, UnitKind, apply, prunable_layers,
-    schedule,
+    Importance, Options, PackageSize, PrunableLayer, PrunePlan, Request, ScheduleError, UnitKind, apply,
+    prunable_layers, schedule,
 };
 
 /// VGG-like stack of 3×3 convolutions with a dense layer; weights are seeded.
@@ -65,6 +65,11 @@ fn size(graph: &Graph, masks: &Masks) -> u64 {
     64 + layers.map(|l| layer(l).next_multiple_of(4) as u64).sum::<u64>()
 }
 
+fn sizer(graph: &Graph) -> Result<PackageSize<'static>, String> {
+    let graph = graph.clone();
+    Ok(Box::new(move |masks| size(&graph, masks)))
+}
+
 fn plan_for(
     graph: &Graph,
     current: &Masks,
@@ -72,7 +77,7 @@ fn plan_for(
     options: &Options,
 ) -> Result<PrunePlan, ScheduleError> {
     let importance = Importance::magnitude_l1(graph).unwrap();
-    schedule(&Request { graph, importance: &importance, current, budget, options, size: &size })
+    schedule(&Request { graph, importance: &importance, current, budget, options, sizer: &sizer })
 }
 
 #[test]
@@ -151,7 +156,7 @@ fn scores_of_another_graph_are_refused() {
         current: &current,
         budget: 9000,
         options: &options,
-        size: &size,
+        sizer: &sizer,
     };
     assert!(matches!(schedule(&request), Err(ScheduleError::Length { layer, .. }) if layer == "conv1"));
 }
