@@ -25,7 +25,7 @@ pub(crate) struct Problem<'a> {
     pub layers: Vec<LayerChoices>,
     pub protected: Vec<bool>,
     budget: u64,
-    size: PackageSize<'a>,
+    size: PackageSize,
 }
 
 impl<'a> Problem<'a> {
@@ -33,7 +33,7 @@ impl<'a> Problem<'a> {
         state: &'a Reduced,
         options: &Options,
         budget: u64,
-        size: PackageSize<'a>,
+        size: PackageSize,
     ) -> Result<Self, ScheduleError> {
         let inputs = prunable_layers(&state.graph);
         if inputs.is_empty() {

@@ -14,11 +14,11 @@ use crate::reduced::Reduced;
 use crate::units::{PrunableLayer, UnitKind, prunable_layers};
 
 /// Exact bytes of one graph's package under masks; weight tensors without a mask are dense.
-pub type PackageSize<'a> = Box<dyn Fn(&Masks) -> u64 + 'a>;
+pub type PackageSize = Box<dyn Fn(&Masks) -> u64>;
 
 /// Prepares [`PackageSize`] for a graph: called for each set of channels that is tried, where the result is called for
 /// each set of masks. The error is the reason why the graph has no package.
-pub type Sizer<'a> = dyn Fn(&Graph) -> Result<PackageSize<'a>, String> + 'a;
+pub type Sizer<'a> = dyn Fn(&Graph) -> Result<PackageSize, String> + 'a;
 
 /// What the scheduler may do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -192,7 +192,7 @@ const CHANNEL_ROUNDS: usize = 12;
 const FIRST_BATCH: f64 = 0.25;
 
 impl<'a> Request<'a> {
-    fn size_of(&self, graph: &Graph) -> Result<PackageSize<'a>, ScheduleError> {
+    fn size_of(&self, graph: &Graph) -> Result<PackageSize, ScheduleError> {
         (self.sizer)(graph).map_err(|reason| ScheduleError::Size { graph: graph.name.clone(), reason })
     }
 

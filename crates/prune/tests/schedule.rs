@@ -65,7 +65,7 @@ fn size(graph: &Graph, masks: &Masks) -> u64 {
     64 + layers.map(|l| layer(l).next_multiple_of(4) as u64).sum::<u64>()
 }
 
-fn sizer(graph: &Graph) -> Result<PackageSize<'static>, String> {
+fn sizer(graph: &Graph) -> Result<PackageSize, String> {
     let graph = graph.clone();
     Ok(Box::new(move |masks| size(&graph, masks)))
 }
