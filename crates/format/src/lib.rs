@@ -31,6 +31,7 @@
 //! # Arithmetic
 //! The numbers mean what the TFLite int8 reference kernels compute, rounding included: double rounding,
 //! `RoundingDivideByPOT(SaturatingRoundingDoublingHighMul(x << max(shift, 0), multiplier), max(-shift, 0))`.
+//! FullyConnected alone rounds its sums once, to nearest, ties away from zero.
 //! A bias has the input's zero point folded in, `bias' = bias - zero_point * sum(weights)` in wrapping i32, so that a
 //! kernel sums `x * w` over raw int8 values and treats a padded pixel as `x = zero_point`.
 #![no_std]

@@ -51,6 +51,12 @@ impl Shape {
         [self.h, self.w, self.c]
     }
 
+    /// Row, column and channel of element `at`.
+    pub(crate) fn position(&self, at: usize) -> [usize; 3] {
+        let (w, c) = (self.w.max(1), self.c.max(1));
+        [at / c / w, at / c % w, at % c]
+    }
+
     /// The channels of one pixel of `x`; `None` outside the image.
     pub(crate) fn pixel<'a>(&self, x: &'a [i8], row: isize, column: isize) -> Option<&'a [i8]> {
         let row = usize::try_from(row).ok().filter(|&r| r < self.h)?;
@@ -158,13 +164,26 @@ impl Linear<'_> {
         self.bias.get(o).map_or(0, |b| i32::from_le_bytes(*b))
     }
 
-    /// Scales and clamps the sum of filter `o`.
+    /// Scales and clamps the sum of filter `o`, rounding twice.
     pub(crate) fn finish(&self, o: usize, sum: i32) -> i8 {
+        let (multiplier, shift) = self.scale(o);
+        self.offset(crate::requantize::multiply(sum, multiplier, shift))
+    }
+
+    /// Scales and clamps the sum of filter `o`, rounding once.
+    pub(crate) fn finish_once(&self, o: usize, sum: i32) -> i8 {
+        let (multiplier, shift) = self.scale(o);
+        self.offset(crate::requantize::multiply_once(sum, multiplier, shift))
+    }
+
+    fn scale(&self, o: usize) -> (i32, i8) {
         let at = if self.multiplier.len() == 1 { 0 } else { o };
         let multiplier = self.multiplier.get(at).map_or(0, |m| i32::from_le_bytes(*m));
-        let shift = self.shift.get(at).copied().unwrap_or(0);
-        let scaled = crate::requantize::multiply(sum, multiplier, shift);
-        self.clamp.apply(scaled.wrapping_add(i32::from(self.output_zero_point)))
+        (multiplier, self.shift.get(at).copied().unwrap_or(0))
+    }
+
+    fn offset(&self, scaled: i32) -> i8 {
+        self.clamp.apply(scaled.saturating_add(i32::from(self.output_zero_point)))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Fixed-point rescaling with TFLite's double rounding. Host code uses the same functions.
+//! Fixed-point rescaling with TFLite's rounding. Host code uses the same functions.
 
 /// `a * b / 2^31`, rounded to nearest (ties away from zero for positive, towards zero for negative products, as
 /// gemmlowp); saturates when both are `i32::MIN`.
@@ -28,6 +28,24 @@ pub const fn multiply(x: i32, multiplier: i32, shift: i8) -> i32 {
     let right = if shift < 0 { shift.unsigned_abs() as u32 } else { 0 };
     let high = saturating_rounding_doubling_high_mul(x.wrapping_shl(left), multiplier);
     rounding_divide_by_pot(high, right)
+}
+
+/// `x * multiplier / 2^31 * 2^shift`, rounded once, ties away from zero; saturates. The fully connected layers of the
+/// TFLite reference kernels round so.
+///
+/// `multiplier` is Q31 and not negative, `shift` in -31..=30.
+pub const fn multiply_once(x: i32, multiplier: i32, shift: i8) -> i32 {
+    let bits = 31 - if shift > 30 { 30 } else { shift as i32 };
+    let product = x as i64 * multiplier as i64;
+    let half = 1i64 << (bits - 1);
+    let rounded = if product >= 0 { (product + half) >> bits } else { -((half - product) >> bits) };
+    if rounded > i32::MAX as i64 {
+        i32::MAX
+    } else if rounded < i32::MIN as i64 {
+        i32::MIN
+    } else {
+        rounded as i32
+    }
 }
 
 /// `value` clamped to int8.
@@ -65,7 +83,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn rounding_once_takes_ties_away_from_zero() {
+        let quarters = [-10, -6, -2, 2, 6, 10].map(|x| multiply_once(x, 1 << 30, -1));
+        assert_eq!(quarters, [-3, -2, -1, 1, 2, 3]);
+        assert_eq!(multiply_once(i32::MAX, i32::MAX, 30), i32::MAX);
+        assert_eq!(multiply_once(i32::MIN, i32::MAX, 30), i32::MIN);
+        assert_eq!(multiply_once(i32::MIN, i32::MAX, -31), -1);
+    }
+
     proptest! {
+        /// One rounding: never further than half from the real product.
+        #[test]
+        fn one_rounding_is_nearest(x in -(1 << 24)..(1 << 24), m in (1 << 30)..=i32::MAX, s in -20i8..=0) {
+            let exact = f64::from(x) * f64::from(m) / 2f64.powi(31) * 2f64.powi(i32::from(s));
+            prop_assert!((f64::from(multiply_once(x, m, s)) - exact).abs() <= 0.5);
+        }
+
         /// Two roundings of half a unit each: never further than one from the real product.
         #[test]
         fn stays_within_one_of_the_real_product(x in -(1 << 24)..(1 << 24), m in (1 << 30)..=i32::MAX, s in -20i8..=0) {

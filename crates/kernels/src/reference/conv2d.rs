@@ -2,20 +2,30 @@
 
 use super::{check_len, dot, dot_constant};
 use crate::fwcs::{BitmapRuns, GapRuns};
-use crate::{Conv2d, KernelError, Weights};
+use crate::{Conv2d, KernelError, Linear, Weights};
+
+/// Scales and clamps the sum of a filter.
+pub(super) type Finish = fn(&Linear<'_>, usize, i32) -> i8;
 
 /// Convolution of `x` (NHWC) with filters OHWI in any storage form into `y` (NHWC).
 ///
 /// # Errors
 /// When lengths and shapes disagree.
 pub fn conv2d_s8(p: &Conv2d<'_>, x: &[i8], y: &mut [i8]) -> Result<(), KernelError> {
+    convolve(p, |l, o, sum| l.finish(o, sum), x, y)
+}
+
+/// As [`conv2d_s8`] with another way to scale the sums.
+pub(super) fn convolve(p: &Conv2d<'_>, finish: Finish, x: &[i8], y: &mut [i8]) -> Result<(), KernelError> {
     check_len(x, &p.input)?;
     check_len(y, &p.output)?;
     p.linear.check(p.output.c)?;
     match p.linear.weights {
-        Weights::Dense(weights) => dense(p, weights, x, y),
-        Weights::Bitmap { group, bitmap, runs } => fwcs(p, group, &BitmapRuns::new(bitmap), runs, x, y),
-        Weights::Gaps { group, gaps, runs } => fwcs(p, group, &GapRuns::new(gaps), runs, x, y),
+        Weights::Dense(weights) => dense(p, finish, weights, x, y),
+        Weights::Bitmap { group, bitmap, runs } => {
+            fwcs(p, finish, (group, runs), &BitmapRuns::new(bitmap), x, y)
+        }
+        Weights::Gaps { group, gaps, runs } => fwcs(p, finish, (group, runs), &GapRuns::new(gaps), x, y),
     }
 }
 
@@ -33,7 +43,7 @@ fn each_pixel(
     Ok(())
 }
 
-fn dense(p: &Conv2d<'_>, weights: &[i8], x: &[i8], y: &mut [i8]) -> Result<(), KernelError> {
+fn dense(p: &Conv2d<'_>, finish: Finish, weights: &[i8], x: &[i8], y: &mut [i8]) -> Result<(), KernelError> {
     let [kh, kw] = p.window.kernel;
     let row_len = kw.saturating_mul(p.input.c);
     let filter_len = kh.saturating_mul(row_len);
@@ -47,7 +57,7 @@ fn dense(p: &Conv2d<'_>, weights: &[i8], x: &[i8], y: &mut [i8]) -> Result<(), K
                 let iy = top.wrapping_add_unsigned(ky.wrapping_mul(p.window.dilation[0]));
                 acc = dense_row(p, x, [iy, left], row, acc);
             }
-            *out = p.linear.finish(o, acc);
+            *out = finish(&p.linear, o, acc);
         }
         Some(())
     })
@@ -82,9 +92,9 @@ fn contiguous<'a>(p: &Conv2d<'_>, x: &'a [i8], iy: isize, left: isize) -> Option
 
 fn fwcs<I: Iterator<Item = bool> + Clone>(
     p: &Conv2d<'_>,
-    group: usize,
+    finish: Finish,
+    (group, runs): (usize, &[i8]),
     index: &I,
-    runs: &[i8],
     x: &[i8],
     y: &mut [i8],
 ) -> Result<(), KernelError> {
@@ -96,7 +106,7 @@ fn fwcs<I: Iterator<Item = bool> + Clone>(
         let mut runs = runs;
         for (o, out) in out.iter_mut().enumerate() {
             let acc = fwcs_filter(p, group, (&mut index, &mut runs), x, corner, p.linear.bias(o))?;
-            *out = p.linear.finish(o, acc);
+            *out = finish(&p.linear, o, acc);
         }
         Some(())
     })

@@ -45,12 +45,11 @@ fn binary(
 ) -> Result<(), KernelError> {
     check_len(y, &p.output)?;
     let strides = [strides(p, 0, a)?, strides(p, 1, b)?];
-    let [_, w, c] = p.output.dims();
     let zero_points = p.input_zero_points.map(i32::from);
     let [.., multiplier] = p.multiplier;
     let [.., shift] = p.shift;
     for (at, out) in y.iter_mut().enumerate() {
-        let position = [at / c.max(1) / w.max(1), at / c.max(1) % w.max(1), at % c.max(1)];
+        let position = p.output.position(at);
         let a = element(a, strides[0], position, *out)? - zero_points[0];
         let b = element(b, strides[1], position, *out)? - zero_points[1];
         let scaled = multiply(combine(a, b), multiplier, shift);

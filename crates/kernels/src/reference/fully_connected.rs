@@ -1,11 +1,12 @@
 //! FullyConnected.
 
-use super::conv2d_s8;
-use crate::{Conv2d, FullyConnected, KernelError, Shape, Window};
+use super::conv2d::convolve;
+use crate::{Conv2d, FullyConnected, KernelError, Linear, Shape, Window};
 
 /// Weights OI in any storage form times every row of `x`, `rows` × `input_channels`; `y` is `rows` × O.
 ///
-/// A fully connected layer is a 1 × 1 convolution over its rows, in arithmetic and in storage.
+/// A fully connected layer is a 1 × 1 convolution over its rows, but its sums are rounded once: so do the TFLite
+/// reference kernels in this operator alone.
 ///
 /// # Errors
 /// When lengths and shapes disagree.
@@ -13,5 +14,6 @@ pub fn fully_connected_s8(p: &FullyConnected<'_>, x: &[i8], y: &mut [i8]) -> Res
     let input = Shape { h: 1, w: p.rows, c: p.input_channels };
     let output = Shape { h: 1, w: p.rows, c: p.linear.bias.len() };
     let window = Window { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], padding: [0, 0] };
-    conv2d_s8(&Conv2d { input, output, window, linear: p.linear }, x, y)
+    let finish = |l: &Linear<'_>, o: usize, sum: i32| l.finish_once(o, sum);
+    convolve(&Conv2d { input, output, window, linear: p.linear }, finish, x, y)
 }

@@ -14,10 +14,10 @@ pub fn mean_s8(p: &Mean, x: &[i8], y: &mut [i8]) -> Result<(), KernelError> {
     let output = Shape { h: keep(p.axes.h, h), w: keep(p.axes.w, w), c: keep(p.axes.c, c) };
     check_len(x, &p.input)?;
     check_len(y, &output)?;
-    let per_output = i32::try_from(p.input.elements() / output.elements()).unwrap_or(i32::MAX);
+    let per_output = i32::try_from(p.input.elements() / output.elements().max(1)).unwrap_or(i32::MAX);
     let offset = per_output.wrapping_mul(i32::from(p.input_zero_point));
     for (at, out) in y.iter_mut().enumerate() {
-        let position = [at / output.c / output.w, at / output.c % output.w, at % output.c];
+        let position = output.position(at);
         let sum = sum(p, x, position).wrapping_sub(offset);
         let scaled = multiply(sum, p.multiplier, p.shift);
         *out = saturate(scaled.wrapping_add(i32::from(p.output_zero_point)));

@@ -59,7 +59,7 @@ pub fn pad_s8(
     check_len(y, output)?;
     let [bh, bw, bc] = before.map(|b| b as usize);
     for (at, out) in y.iter_mut().enumerate() {
-        let [h, w, c] = position(output, at);
+        let [h, w, c] = output.position(at);
         let inside = || offset(input, [h.checked_sub(bh)?, w.checked_sub(bw)?, c.checked_sub(bc)?]);
         *out = inside().and_then(|from| x.get(from)).copied().unwrap_or(value);
     }
@@ -93,16 +93,10 @@ fn gather(
     check_len(x, input)?;
     check_len(y, output)?;
     for (at, out) in y.iter_mut().enumerate() {
-        let from = source(position(output, at));
+        let from = source(output.position(at));
         *out = *from.and_then(|from| x.get(from)).ok_or(KernelError::Shape)?;
     }
     Ok(())
-}
-
-/// Position of element `at`. The shape is not empty: its tensor's length was checked.
-fn position(shape: &Shape, at: usize) -> [usize; 3] {
-    let (w, c) = (shape.w.max(1), shape.c.max(1));
-    [at / c / w, at / c % w, at % c]
 }
 
 /// Offset of an element; `None` outside the shape.

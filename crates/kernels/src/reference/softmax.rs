@@ -75,7 +75,10 @@ fn each_row(
     if channels == 0 || x.len() != y.len() || !x.len().is_multiple_of(channels) {
         return Err(KernelError::ActivationLength);
     }
-    for (x, y) in x.chunks_exact(channels).zip(y.chunks_exact_mut(channels)) {
+    let mut outputs = y.chunks_exact_mut(channels);
+    for x in x.chunks_exact(channels) {
+        // Not zipped: a zip of chunks divides by the chunk size where the compiler cannot see that it is not 0.
+        let Some(y) = outputs.next() else { return Err(KernelError::ActivationLength) };
         let max = x.iter().copied().max().unwrap_or(i8::MIN);
         row(x, y, i32::from(max));
     }
