@@ -14,14 +14,13 @@ use crate::setup;
 use crate::step::Outcome;
 use crate::workspace::Workspace;
 
-const COVERAGE: [&str; 7] = [
+const COVERAGE: [&str; 6] = [
     "--cfg=fuzzing",
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
     "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
     "-Cllvm-args=-sanitizer-coverage-pc-table",
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
-    "-Ccodegen-units=1",
 ];
 const BUILD_LIMIT: Duration = Duration::from_secs(900);
 
