@@ -1,2 +1,48 @@
-//! The `dtmm` command.
-fn main() {}
+//! The `dtmm` command: budget in, firmware out.
+#![forbid(unsafe_code)]
+
+mod args;
+mod cmd;
+mod output;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Prunes neural networks so that they become smaller and faster on microcontrollers.
+#[derive(Parser)]
+#[command(name = "dtmm", version, propagate_version = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    common: args::Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Inspect(cmd::inspect::Cmd),
+    Train(cmd::train::Cmd),
+    Compress(cmd::compress::Cmd),
+    Eval(cmd::eval::Cmd),
+    Run(cmd::run::Cmd),
+    Demo(cmd::demo::Cmd),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let common = &cli.common;
+    let result = progress::Terminal::new().and_then(|progress| match cli.command {
+        Command::Inspect(c) => c.run(common),
+        Command::Train(c) => c.run(common, &progress),
+        Command::Compress(c) => c.run(common, &progress),
+        Command::Eval(c) => c.run(common, &progress),
+        Command::Run(c) => c.run(common, &progress),
+        Command::Demo(c) => c.run(common, &progress),
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => output::report_error(&error),
+    }
+}

@@ -1,2 +1,37 @@
-//! The facade: the whole pipeline as one public API.
+//! The whole pipeline as functions: [`train()`], [`compress()`], [`eval()`], [`run()`], [`inspect()`], [`demo()`].
+//!
+//! Each takes a plain request and gives a plain report of [`dtmm_report`]. Long work tells its [`Progress`] and stops
+//! when that says so; what is finished stays on disk and the same request goes on from there.
 #![forbid(unsafe_code)]
+
+mod compress;
+mod demo;
+mod error;
+mod eval;
+mod files;
+mod fitting;
+mod float;
+mod inspect;
+mod int8;
+mod model;
+mod onnx;
+mod ports;
+mod preprocess;
+mod progress;
+mod run;
+mod source;
+mod train;
+
+pub use compress::{CompressRequest, FlashBudget, compress};
+pub use demo::{DemoRequest, demo};
+pub use dtmm_data::Split;
+pub use dtmm_graph::Preprocessing;
+pub use error::Error;
+pub use eval::{EvalRequest, eval};
+pub use inspect::inspect;
+pub use model::{Container, Model, load_model};
+pub use preprocess::{PreprocessChoice, describe, presets};
+pub use progress::{Progress, Silent};
+pub use run::{RunRequest, run};
+pub use source::{DataLayout, DataSource};
+pub use train::{TrainRequest, train};

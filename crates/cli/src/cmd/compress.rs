@@ -1,0 +1,69 @@
+//! `dtmm compress`
+
+use std::path::PathBuf;
+
+use clap::Args;
+use dtmm::FlashBudget;
+
+use crate::args::{self, Common, DataArgs};
+use crate::output;
+use crate::progress::Terminal;
+
+/// Prune, fine-tune, quantize and pack a model so that it fits a flash budget
+///
+/// Writes OUT/model.dtmm (the package), OUT/model.onnx (the pruned float model), OUT/report.json and OUT/report.html.
+/// An interrupted run goes on when the same command is started again.
+#[derive(Args)]
+pub struct Cmd {
+    /// Model (.onnx, .tflite float32 or int8)
+    model: PathBuf,
+    #[command(flatten)]
+    data: DataArgs,
+    /// Flash budget of the package: 128K, 1M, bytes, or 0.5x (share of the dense int8 package)
+    #[arg(long, value_parser = args::flash, value_name = "SIZE")]
+    flash: FlashBudget,
+    /// Fine-tuning epochs, over all pruning rounds
+    #[arg(long, default_value_t = 12, value_name = "N")]
+    epochs: usize,
+    /// Highest learning rate of fine-tuning; chosen by the model when left out
+    #[arg(long, value_name = "F")]
+    lr: Option<f32>,
+    /// Rounds of gradual pruning
+    #[arg(long, default_value_t = 4, value_name = "N")]
+    rounds: usize,
+    /// Quantisation-aware epochs at the end
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    qat_epochs: usize,
+    /// Samples in one step
+    #[arg(long, default_value_t = 128, value_name = "N")]
+    batch: usize,
+    /// Output folder
+    #[arg(short, long, value_name = "OUT")]
+    output: Option<PathBuf>,
+}
+
+impl Cmd {
+    pub fn run(&self, common: &Common, progress: &Terminal) -> anyhow::Result<()> {
+        let output = self.output.clone().unwrap_or_else(|| {
+            let stem = self.model.file_stem().unwrap_or_default().to_string_lossy();
+            PathBuf::from("out").join(stem.as_ref())
+        });
+        let request = dtmm::CompressRequest {
+            model: self.model.clone(),
+            data: self.data.source(common),
+            preprocess: self.data.preprocess.choice(),
+            flash: self.flash,
+            epochs: self.epochs,
+            lr: self.lr,
+            rounds: self.rounds,
+            qat_epochs: self.qat_epochs,
+            batch: self.batch,
+            output: output.clone(),
+            seed: common.seed,
+            threads: common.threads,
+        };
+        output::print(common, &dtmm::compress(&request, progress)?)?;
+        output::note(common, &format!("report: {}", output.join("report.html").display()));
+        Ok(())
+    }
+}

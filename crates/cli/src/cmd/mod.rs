@@ -1,0 +1,8 @@
+//! One file for each subcommand: a `Cmd` with its flags and a `run`.
+
+pub mod compress;
+pub mod demo;
+pub mod eval;
+pub mod inspect;
+pub mod run;
+pub mod train;

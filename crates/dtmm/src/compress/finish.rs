@@ -1,0 +1,138 @@
+//! The last stages: quantize, pack, measure, write.
+
+use dtmm_graph::{Graph, Masks};
+use dtmm_pack::{LayerRow as PackedRow, PackResult};
+use dtmm_quant::{Clipping, QuantOptions};
+use dtmm_report::{Accuracy, CompressReport, DatasetInfo, Flash, LayerRow, Ram, Versions};
+
+use super::tune::Tuned;
+use super::{Job, RunDir, host};
+use crate::inspect::{ram_points, storage_name};
+use crate::model::pack_int8;
+use crate::{Error, describe, files, float, int8, onnx};
+
+/// Training samples that calibrate the activations.
+const CALIBRATION_SAMPLES: usize = 512;
+
+/// The int8 package of the pruned model, within the budget.
+pub fn quantize_and_pack(job: &Job, tuned: &Tuned, run: &mut RunDir) -> Result<PackResult, Error> {
+    let graph = run.stage("quantized", || {
+        job.progress.begin("calibrating and quantizing", 1);
+        let graph = quantize(job, &tuned.graph)?;
+        job.progress.end("done");
+        Ok(graph)
+    })?;
+    let packed = pack_int8(&graph)?;
+    if packed.bytes.len() > job.budget {
+        return Err(Error::OverBudget { bytes: packed.bytes.len(), budget: job.budget });
+    }
+    Ok(packed)
+}
+
+fn quantize(job: &Job, graph: &Graph) -> Result<Graph, Error> {
+    let mut graph = graph.clone();
+    dtmm_graph::transform::for_inference(&mut graph);
+    let samples = job.train.take(CALIBRATION_SAMPLES, job.request.seed);
+    let ranges = float::calibrate(&graph, &samples, &job.input, job.request.threads, Clipping::default())?;
+    dtmm_quant::quantize(&graph, &ranges, &QuantOptions::default())
+        .map_err(|source| Error::Quant { model: graph.name.clone(), source })
+}
+
+/// Test accuracy of the package, run by the device runtime.
+pub fn measure(job: &Job, packed: &PackResult) -> Result<f64, Error> {
+    let host = host(job, &packed.bytes)?;
+    int8::measured("package accuracy", &host, &job.test, &job.input, job.request.threads, job.progress)
+}
+
+pub fn report(
+    job: &Job,
+    tuned: &Tuned,
+    packed: &PackResult,
+    accuracy: Accuracy,
+    seconds: f64,
+) -> CompressReport {
+    let layers = layer_rows(job, tuned, packed);
+    CompressReport {
+        versions: Versions {
+            dtmm: env!("CARGO_PKG_VERSION").into(),
+            package_format: u32::from(dtmm_format::VERSION),
+        },
+        model: job.request.model.display().to_string(),
+        dataset: DatasetInfo {
+            name: job.request.data.path.display().to_string(),
+            train_samples: job.train.len() + job.validation.len(),
+            test_samples: job.test.len(),
+            classes: job.train.classes.len(),
+        },
+        seed: job.request.seed,
+        preprocessing: describe(&job.input),
+        accuracy,
+        flash: Flash {
+            dense_int8_bytes: job.dense.size.dense_total,
+            budget_bytes: job.budget,
+            package_bytes: packed.bytes.len(),
+        },
+        ram: Ram {
+            dense_arena_bytes: job.dense.plan.arena_bytes,
+            arena_bytes: packed.plan.arena_bytes,
+            timeline: ram_points(&packed.plan),
+        },
+        kept_weights: packed.layers.iter().map(|l| l.nonzero).sum(),
+        total_weights: job.dense.layers.iter().map(|l| l.dense_weights).sum(),
+        layers,
+        rounds: tuned.rounds.clone(),
+        epochs: tuned.epochs.clone(),
+        seconds,
+    }
+}
+
+/// One row for each layer of the incoming model; a layer that is gone has no bytes left.
+fn layer_rows(job: &Job, tuned: &Tuned, packed: &PackResult) -> Vec<LayerRow> {
+    let row = |before: &LayerRow| {
+        let after = packed.layers.iter().find(|l| l.name == before.name);
+        let plan = tuned.plan.layers.iter().find(|l| l.name == before.name);
+        let kept = |l: &PackedRow| LayerRow {
+            output_shape: [1].into_iter().chain(l.output).collect(),
+            weights: l.nonzero,
+            macs: scaled_macs(before, l),
+            bytes: l.bytes,
+            storage: storage_name(l.storage, l.weights),
+            group: (l.group > 0).then_some(l.group),
+            ..before.clone()
+        };
+        let gone = || LayerRow { weights: 0, macs: 0, bytes: 0, storage: "-".into(), ..before.clone() };
+        LayerRow {
+            importance_removed: plan.map(|p| p.importance_removed_share),
+            note: plan.map(|p| p.reason.to_string()).unwrap_or_default(),
+            ..after.map_or_else(gone, kept)
+        }
+    };
+    job.dense.layers.iter().map(row).collect()
+}
+
+/// A kept weight is used once at each output pixel.
+fn scaled_macs(before: &LayerRow, after: &PackedRow) -> u64 {
+    let pixels = (after.output[0] * after.output[1]) as u64;
+    if before.dense_weights == 0 { 0 } else { pixels * after.nonzero as u64 }
+}
+
+/// Writes the package, the pruned float model and the reports; the JSON report last, as the mark of a finished run.
+pub fn write(job: &Job, tuned: &Tuned, packed: &PackResult, report: &CompressReport) -> Result<(), Error> {
+    let out = &job.request.output;
+    let mut graph = tuned.graph.clone();
+    zero_masked(&mut graph, &tuned.masks);
+    onnx::write(&out.join("model.onnx"), &graph)?;
+    files::write(&out.join("model.dtmm"), &packed.bytes)?;
+    files::write(&out.join("report.html"), dtmm_report::compress_html(report)?.as_bytes())?;
+    let json = serde_json::to_string_pretty(report).unwrap_or_default() + "\n";
+    files::write(&out.join("report.json"), json.as_bytes())
+}
+
+/// What pruning took stays zero in the exported model, whatever wrote to it.
+fn zero_masked(graph: &mut Graph, masks: &Masks) {
+    for (&tensor, mask) in masks {
+        if let Some(weights) = graph.tensor_mut(tensor).f32_data_mut() {
+            weights.iter_mut().zip(mask).filter(|(_, kept)| !**kept).for_each(|(w, _)| *w = 0.0);
+        }
+    }
+}

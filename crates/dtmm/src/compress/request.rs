@@ -1,0 +1,95 @@
+//! What the user asks for, and the key by which a later start recognises the same request.
+
+use std::path::PathBuf;
+
+use dtmm_data::{Dataset, Samples, Splits};
+use dtmm_graph::Preprocessing;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::{DataSource, PreprocessChoice};
+
+/// A flash budget.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum FlashBudget {
+    /// Bytes of the whole package.
+    Bytes(usize),
+    /// Share of the dense int8 package.
+    Share(f64),
+}
+
+impl FlashBudget {
+    /// The budget in bytes for a model whose dense package has `dense` bytes.
+    pub fn bytes(self, dense: usize) -> usize {
+        match self {
+            FlashBudget::Bytes(n) => n,
+            FlashBudget::Share(share) => (dense as f64 * share).floor() as usize,
+        }
+    }
+}
+
+/// A compression.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CompressRequest {
+    /// The model file.
+    pub model: PathBuf,
+    /// Training and test samples.
+    pub data: DataSource,
+    /// From raw sample to model input.
+    pub preprocess: PreprocessChoice,
+    /// Budget of the package.
+    pub flash: FlashBudget,
+    /// Fine-tuning epochs over all rounds; 0 prunes without training.
+    pub epochs: usize,
+    /// Highest learning rate; `None` lets the model decide.
+    pub lr: Option<f32>,
+    /// Rounds of gradual pruning.
+    pub rounds: usize,
+    /// Quantisation-aware epochs at the end.
+    pub qat_epochs: usize,
+    /// Samples in one step.
+    pub batch: usize,
+    /// Output folder.
+    pub output: PathBuf,
+    /// Random seed.
+    pub seed: u64,
+    /// Threads; 0 means one for each core. No result depends on it.
+    pub threads: usize,
+}
+
+/// Everything that the result depends on.
+pub(super) fn key(request: &CompressRequest, model: &[u8], data: &Splits, input: &Preprocessing) -> Value {
+    let flash = match request.flash {
+        FlashBudget::Bytes(n) => json!(n),
+        FlashBudget::Share(s) => json!(format!("{s}x")),
+    };
+    json!({
+        "dtmm": env!("CARGO_PKG_VERSION"),
+        "model": hex(&Sha256::digest(model)),
+        "train_data": digest(&data.train),
+        "test_data": digest(&data.test),
+        "preprocessing": format!("{input:?}"),
+        "flash": flash,
+        "epochs": request.epochs,
+        "lr": request.lr,
+        "rounds": request.rounds,
+        "qat_epochs": request.qat_epochs,
+        "batch": request.batch,
+        "seed": request.seed,
+    })
+}
+
+fn digest(data: &Dataset) -> String {
+    let mut hash = Sha256::new();
+    hash.update(format!("{:?}", data.shape));
+    match &data.samples {
+        Samples::U8(v) => hash.update(v),
+        Samples::F32(v) => v.iter().for_each(|x| hash.update(x.to_le_bytes())),
+    }
+    data.labels.iter().for_each(|l| hash.update(l.to_le_bytes()));
+    hex(&hash.finalize())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().take(16).map(|b| format!("{b:02x}")).collect()
+}

@@ -1,0 +1,193 @@
+//! Rounds of importance → schedule → apply → fine-tune.
+
+use dtmm_graph::{Graph, Masks, Op};
+use dtmm_pack::SizeModel;
+use dtmm_prune::{Importance, PackageSize, PrunePlan};
+use dtmm_report::{EpochRow, RoundRow};
+use dtmm_train::{Distillation, FitOptions, GradientOptions, Loss, Optimizer, Schedule};
+use serde::{Deserialize, Serialize};
+
+use super::rounds::{Round, rounds};
+use super::{Job, RunDir};
+use crate::fitting::{self, Follow};
+use crate::train::augmentation;
+use crate::{Error, float};
+
+/// Batches whose gradients are averaged for importance.
+const GRADIENT_BATCHES: usize = 32;
+/// Softening of the teacher's answers, and their weight against the labels.
+const TEMPERATURE: f32 = 3.0;
+const TEACHER_SHARE: f32 = 0.7;
+/// Highest learning rates of fine-tuning: SGD where batch norm keeps activations in range, Adam elsewhere.
+const LR_WITH_BATCH_NORM: f32 = 0.03;
+const LR_WITHOUT: f32 = 1e-3;
+const WEIGHT_DECAY: f32 = 1e-4;
+
+/// The pruned and fine-tuned model.
+pub struct Tuned {
+    /// Pruned weights are exact zeros, dead channels are gone.
+    pub graph: Graph,
+    /// Which weights were kept.
+    pub masks: Masks,
+    /// The last round's plan.
+    pub plan: PrunePlan,
+    pub rounds: Vec<RoundRow>,
+    pub epochs: Vec<EpochRow>,
+}
+
+/// What one round leaves for the next.
+#[derive(Clone, Serialize, Deserialize)]
+struct State {
+    graph: Graph,
+    masks: Masks,
+    plan: PrunePlan,
+    row: RoundRow,
+    epochs: Vec<EpochRow>,
+}
+
+pub fn prune_and_tune(job: &Job, run: &mut RunDir) -> Result<Tuned, Error> {
+    let plan = rounds(job.dense.size.dense_total, job.budget, job.request.rounds, job.request.epochs);
+    let mut tuned = Tuned {
+        graph: job.graph.clone(),
+        masks: Masks::new(),
+        plan: PrunePlan::default(),
+        rounds: vec![],
+        epochs: vec![],
+    };
+    for (k, round) in plan.iter().enumerate() {
+        let (graph, plan) = run.stage(&format!("round-{}-plan", k + 1), || prune(job, &tuned, round, k))?;
+        let (graph, masks) = apply(job, graph, &plan)?;
+        let checkpoint = run.file(&format!("round-{}.checkpoint", k + 1));
+        let last = k + 1 == job.request.rounds.min(job.request.epochs).max(1);
+        let state = run.stage(&format!("round-{}", k + 1), || {
+            fine_tune(
+                job,
+                &tuned,
+                (graph, masks, plan),
+                Step { round, number: k + 1, last, checkpoint: &checkpoint },
+            )
+        })?;
+        let _ = std::fs::remove_file(&checkpoint);
+        tuned.graph = state.graph;
+        tuned.masks = state.masks;
+        tuned.plan = state.plan;
+        tuned.rounds.push(state.row);
+        tuned.epochs.extend(state.epochs);
+    }
+    Ok(tuned)
+}
+
+/// The masks of one round, for the graph as the round before left it.
+fn prune(job: &Job, before: &Tuned, round: &Round, k: usize) -> Result<(Graph, PrunePlan), Error> {
+    let name = || job.graph.name.clone();
+    job.progress.begin(&format!("importance, round {}", k + 1), 1);
+    let options = GradientOptions {
+        batches: GRADIENT_BATCHES,
+        batch: 64,
+        seed: job.request.seed.wrapping_add(k as u64),
+        threads: job.request.threads,
+        masks: before.masks.clone(),
+    };
+    let gradients = dtmm_train::mean_gradients(&before.graph, &job.train, &options)
+        .map_err(|source| Error::Train { model: name(), source })?;
+    let importance = Importance::taylor(&before.graph, &gradients)
+        .map_err(|source| Error::Importance { model: name(), source })?;
+    let plan = dtmm_prune::schedule(&dtmm_prune::Request {
+        graph: &before.graph,
+        importance: &importance,
+        current: &before.masks,
+        budget: round.target as u64,
+        options: &dtmm_prune::Options::default(),
+        sizer: &package_size,
+    })
+    .map_err(|source| Error::Schedule { model: name(), source })?;
+    job.progress.end(&format!(
+        "{} of {} bytes",
+        dtmm_report::bytes(plan.predicted_bytes as usize),
+        dtmm_report::bytes(round.target)
+    ));
+    Ok((before.graph.clone(), plan))
+}
+
+/// Exact package bytes of a graph under masks.
+fn package_size(graph: &Graph) -> Result<PackageSize, String> {
+    let model = SizeModel::new(graph).map_err(|e| e.to_string())?;
+    Ok(Box::new(move |masks: &Masks| model.size(masks).total as u64))
+}
+
+fn apply(job: &Job, graph: Graph, plan: &PrunePlan) -> Result<(Graph, Masks), Error> {
+    dtmm_prune::apply(graph, plan).map_err(|source| Error::Apply { model: job.graph.name.clone(), source })
+}
+
+/// Which round is being fine-tuned.
+struct Step<'a> {
+    round: &'a Round,
+    number: usize,
+    last: bool,
+    checkpoint: &'a std::path::Path,
+}
+
+fn fine_tune(
+    job: &Job,
+    before: &Tuned,
+    (graph, masks, plan): (Graph, Masks, PrunePlan),
+    step: Step,
+) -> Result<State, Error> {
+    let (graph, epochs) = if step.round.epochs == 0 {
+        (graph, vec![])
+    } else {
+        let options = options(job, &graph, &masks, &step);
+        let stage = format!("fine-tuning, round {}", step.number);
+        let mut follow = Follow::new(job.progress, &stage, &options, job.train.len());
+        let fitted = dtmm_train::fit(&graph, &job.train, Some(&job.validation), &options, &mut follow)
+            .map_err(|source| fitting::error(source, &job.graph.name, &job.request.output))?;
+        follow.finish(&fitted.history);
+        (fitted.graph, fitting::epoch_rows(&fitted.history, before.epochs.len()))
+    };
+    let (threads, progress) = (job.request.threads, &crate::Silent);
+    let row = RoundRow {
+        round: step.number,
+        target_bytes: step.round.target,
+        predicted_bytes: plan.predicted_bytes as usize,
+        importance_removed: share(plan.importance_removed, plan.importance_total),
+        kept_importance_bound: Some(1.0 - share(plan.bound, plan.importance_total)),
+        epochs: step.round.epochs,
+        validation_accuracy: float::accuracy(&graph, &job.validation, &job.input, threads, progress)?,
+    };
+    Ok(State { graph, masks, plan, row, epochs })
+}
+
+fn share(part: f64, whole: f64) -> f64 {
+    if whole > 0.0 { part / whole } else { 0.0 }
+}
+
+fn options(job: &Job, graph: &Graph, masks: &Masks, step: &Step) -> FitOptions {
+    let batch_norm = graph.nodes.iter().any(|n| matches!(n.op, Op::BatchNorm { .. }));
+    let optimizer = if batch_norm {
+        Optimizer::Sgd { momentum: 0.9, nesterov: true }
+    } else {
+        Optimizer::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
+    };
+    // The rounds before the last only have to keep up; the last one runs the rate down to nothing.
+    let final_fraction = if step.last { 0.0 } else { 0.3 };
+    FitOptions {
+        epochs: step.round.epochs,
+        batch: job.request.batch,
+        lr: job.request.lr.unwrap_or(if batch_norm { LR_WITH_BATCH_NORM } else { LR_WITHOUT }),
+        schedule: Schedule::Cosine { warmup: 0.05, final_fraction },
+        optimizer,
+        weight_decay: WEIGHT_DECAY,
+        loss: Loss::CrossEntropy { label_smoothing: 0.0 },
+        distillation: Some(Distillation {
+            teacher: job.graph.clone(),
+            temperature: TEMPERATURE,
+            alpha: TEACHER_SHARE,
+        }),
+        augmentation: augmentation(&job.train),
+        masks: masks.clone(),
+        seed: job.request.seed.wrapping_add(step.number as u64),
+        threads: job.request.threads,
+        checkpoint: Some(step.checkpoint.to_owned()),
+        early_stop: None,
+    }
+}

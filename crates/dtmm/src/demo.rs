@@ -1,0 +1,67 @@
+//! `demo`: the whole line on the built-in data set.
+
+use std::path::PathBuf;
+
+use dtmm_report::CompressReport;
+
+use crate::{
+    CompressRequest, DataSource, Error, FlashBudget, PreprocessChoice, Progress, TrainRequest, compress,
+    train,
+};
+
+/// A demonstration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DemoRequest {
+    /// Output folder.
+    pub output: PathBuf,
+    /// Random seed.
+    pub seed: u64,
+    /// Threads; 0 means one for each core.
+    pub threads: usize,
+}
+
+/// Share of the dense package that the demo compresses to.
+const BUDGET: f64 = 0.2;
+
+/// Trains `demo-cnn` on the built-in glyphs (once: the model is kept) and compresses it to a fifth.
+///
+/// # Errors
+/// Files that cannot be written, interruption.
+pub fn demo(request: &DemoRequest, progress: &dyn Progress) -> Result<CompressReport, Error> {
+    let model = request.output.with_extension("model.onnx");
+    let data = DataSource::builtin_glyphs(request.seed);
+    if !model.exists() {
+        train(
+            &TrainRequest {
+                arch: "demo-cnn".into(),
+                data: data.clone(),
+                preprocess: PreprocessChoice::Auto,
+                epochs: 12,
+                lr: 0.2,
+                batch: 64,
+                weight_decay: 5e-4,
+                output: model.clone(),
+                seed: request.seed,
+                threads: request.threads,
+            },
+            progress,
+        )?;
+    }
+    compress(
+        &CompressRequest {
+            model,
+            data,
+            preprocess: PreprocessChoice::Auto,
+            flash: FlashBudget::Share(BUDGET),
+            epochs: 8,
+            lr: None,
+            rounds: 3,
+            qat_epochs: 0,
+            batch: 64,
+            output: request.output.clone(),
+            seed: request.seed,
+            threads: request.threads,
+        },
+        progress,
+    )
+}

@@ -1,0 +1,194 @@
+//! The facade's error: what failed, in which file, and what to do.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Why a command could not finish.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file could not be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is neither of the formats we read.
+    #[error("{}: not an ONNX, TFLite or DTMM file", path.display())]
+    UnknownFormat {
+        /// The file.
+        path: PathBuf,
+    },
+    /// An ONNX file was refused.
+    #[error("{}: not a usable ONNX model", path.display())]
+    Onnx {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: Box<dtmm_onnx::ImportError>,
+    },
+    /// The graph has no ONNX form.
+    #[error("{}: the model cannot be written as ONNX", path.display())]
+    OnnxExport {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: dtmm_onnx::ExportError,
+    },
+    /// A TFLite file was refused.
+    #[error("{}: not a usable TFLite model", path.display())]
+    Tflite {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: Box<dtmm_tflite::ImportError>,
+    },
+    /// A package was refused.
+    #[error("{}: not a usable DTMM package", path.display())]
+    Package {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: dtmm_pack::PackError,
+    },
+    /// The data set could not be loaded.
+    #[error("data set")]
+    Data(#[from] dtmm_data::DataError),
+    /// Training or a float forward pass failed.
+    #[error("model '{model}'")]
+    Train {
+        /// Model name.
+        model: String,
+        /// What is wrong.
+        source: dtmm_train::TrainError,
+    },
+    /// Quantisation failed.
+    #[error("quantizing '{model}'")]
+    Quant {
+        /// Model name.
+        model: String,
+        /// What is wrong.
+        source: dtmm_quant::QuantError,
+    },
+    /// Packing or running the package failed.
+    #[error("packing '{model}'")]
+    Pack {
+        /// Model name.
+        model: String,
+        /// What is wrong.
+        source: dtmm_pack::PackError,
+    },
+    /// Importance could not be computed.
+    #[error("importance of '{model}'")]
+    Importance {
+        /// Model name.
+        model: String,
+        /// What is wrong.
+        source: dtmm_prune::ImportanceError,
+    },
+    /// The scheduler found no plan.
+    #[error("pruning '{model}'")]
+    Schedule {
+        /// Model name.
+        model: String,
+        /// What is wrong.
+        source: dtmm_prune::ScheduleError,
+    },
+    /// A plan does not fit its graph.
+    #[error("pruning '{model}'")]
+    Apply {
+        /// Model name.
+        model: String,
+        /// What is wrong.
+        source: dtmm_prune::ApplyError,
+    },
+    /// Model and request do not fit together.
+    #[error("{what}: expected {expected}, found {found}")]
+    Mismatch {
+        /// Which thing.
+        what: String,
+        /// What was expected.
+        expected: String,
+        /// What was found.
+        found: String,
+        /// What to do.
+        help: String,
+    },
+    /// The package came out larger than the budget.
+    #[error("the package has {bytes} bytes, the budget is {budget}")]
+    OverBudget {
+        /// Bytes written.
+        bytes: usize,
+        /// Bytes allowed.
+        budget: usize,
+    },
+    /// The output folder belongs to another run.
+    #[error("{} holds the results of another run ({difference})", path.display())]
+    OutputTaken {
+        /// The folder.
+        path: PathBuf,
+        /// What differs.
+        difference: String,
+    },
+    /// A stored stage cannot be read back.
+    #[error("{}: the stored stage is damaged", path.display())]
+    Stage {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder said.
+        source: postcard::Error,
+    },
+    /// The report could not be rendered.
+    #[error("report")]
+    Report(#[from] dtmm_report::HtmlError),
+    /// The user interrupted the work.
+    #[error("interrupted; finished stages are kept in {}", path.display())]
+    Interrupted {
+        /// Where they are kept.
+        path: PathBuf,
+    },
+    /// The thread pool could not be started.
+    #[error("cannot start {threads} threads")]
+    Threads {
+        /// Number asked for.
+        threads: usize,
+        /// The cause.
+        source: rayon::ThreadPoolBuildError,
+    },
+}
+
+impl Error {
+    /// What the user can do about it, where that is not said already.
+    pub fn help(&self) -> Option<String> {
+        Some(match self {
+            Error::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                "check the path".to_owned()
+            }
+            Error::Read { .. } | Error::Write { .. } => "check the path and its permissions".to_owned(),
+            Error::UnknownFormat { .. } => {
+                "give an .onnx model (PyTorch: torch.onnx.export; Keras: tf2onnx), a .tflite model, or a .dtmm package"
+                    .to_owned()
+            }
+            Error::Package { .. } => "make the package again with `dtmm compress`".to_owned(),
+            Error::Mismatch { help, .. } => help.clone(),
+            Error::OutputTaken { .. } => "choose another folder with -o, or delete this one".to_owned(),
+            Error::Stage { path, .. } => {
+                format!("delete {} and start the same command again", path.display())
+            }
+            Error::Interrupted { .. } => "start the same command again to go on".to_owned(),
+            Error::OverBudget { .. } => "raise the budget a little, or report this model".to_owned(),
+            _ => return None,
+        })
+    }
+}

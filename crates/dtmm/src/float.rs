@@ -1,0 +1,100 @@
+//! Float models on data sets: answers, accuracy, calibration.
+
+use dtmm_data::Dataset;
+use dtmm_graph::{Graph, Preprocessing};
+use dtmm_quant::{Clipping, Observer, Ranges};
+use dtmm_train::{ExecOptions, Executor, Mode};
+use rayon::prelude::*;
+
+use crate::{Error, Progress};
+
+/// Samples in one forward pass.
+const BATCH: usize = 64;
+/// Samples in one forward pass that keeps every activation.
+const CALIBRATION_BATCH: usize = 16;
+
+/// The class that `graph` answers for each sample.
+pub(crate) fn answers(
+    graph: &Graph,
+    data: &Dataset,
+    input: &Preprocessing,
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<Vec<usize>, Error> {
+    let fail = |source| Error::Train { model: graph.name.clone(), source };
+    let mut executor = Executor::new(graph, ExecOptions { threads, keep_all: false }).map_err(fail)?;
+    let mut answers = Vec::with_capacity(data.len());
+    for start in (0..data.len()).step_by(BATCH) {
+        let count = BATCH.min(data.len() - start);
+        let x = inputs(data, start, count, input);
+        let y = executor.forward(count, &[&x], Mode::Inference).map_err(fail)?;
+        answers.extend(y.chunks_exact(y.len() / count).map(argmax));
+        progress.advance(answers.len() as u64, "");
+    }
+    Ok(answers)
+}
+
+/// Share of right answers.
+pub(crate) fn accuracy(
+    graph: &Graph,
+    data: &Dataset,
+    input: &Preprocessing,
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<f64, Error> {
+    let answers = answers(graph, data, input, threads, progress)?;
+    let right = answers.iter().zip(&data.labels).filter(|&(&a, &l)| a == l as usize).count();
+    Ok(right as f64 / data.len().max(1) as f64)
+}
+
+/// Ranges of all activations over the samples of `data`.
+pub(crate) fn calibrate(
+    graph: &Graph,
+    data: &Dataset,
+    input: &Preprocessing,
+    threads: usize,
+    clipping: Clipping,
+) -> Result<Ranges, Error> {
+    let fail = |source| Error::Train { model: graph.name.clone(), source };
+    let mut executor = Executor::new(graph, ExecOptions { threads, keep_all: true }).map_err(fail)?;
+    let mut observer = Observer::new();
+    for start in (0..data.len()).step_by(CALIBRATION_BATCH) {
+        let count = CALIBRATION_BATCH.min(data.len() - start);
+        let x = inputs(data, start, count, input);
+        executor.forward(count, &[&x], Mode::Inference).map_err(fail)?;
+        for tensor in Observer::tensors(graph) {
+            if let Some(values) = executor.value(tensor) {
+                observer.observe(tensor, values);
+            }
+        }
+    }
+    observer.ranges(graph, clipping).map_err(|source| Error::Quant { model: graph.name.clone(), source })
+}
+
+/// Index of the largest value; the first of equals.
+pub(crate) fn argmax<T: PartialOrd + Copy>(values: &[T]) -> usize {
+    let better = |best: usize, i: usize| if values[i] > values[best] { i } else { best };
+    (1..values.len()).fold(0, better)
+}
+
+fn inputs(data: &Dataset, start: usize, count: usize, input: &Preprocessing) -> Vec<f32> {
+    let len = data.sample_len();
+    let mut x = vec![0.0; count * len];
+    x.par_chunks_mut(len).enumerate().for_each(|(i, out)| data.write_input(start + i, input, out));
+    x
+}
+
+/// [`accuracy`] with a progress bar.
+pub(crate) fn measured(
+    stage: &str,
+    graph: &Graph,
+    data: &Dataset,
+    input: &Preprocessing,
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<f64, Error> {
+    progress.begin(stage, data.len() as u64);
+    let accuracy = accuracy(graph, data, input, threads, progress)?;
+    progress.end(&dtmm_report::percent(accuracy));
+    Ok(accuracy)
+}

@@ -1,0 +1,149 @@
+//! `inspect`: what is inside a model or package.
+
+use std::path::Path;
+
+use dtmm_graph::{Graph, Port};
+use dtmm_pack::{HostModel, MemoryPlan, PortDescription, SizeBreakdown, SizeModel, StorageForm};
+use dtmm_report::{InspectReport, LayerRow, RamPoint};
+
+use crate::{Container, Error, Model, describe, load_model};
+
+/// Describes a model or package. For a model, bytes and arena are those of its unpruned int8 package.
+///
+/// # Errors
+/// A file that cannot be read or imported.
+pub fn inspect(path: &Path) -> Result<InspectReport, Error> {
+    let (model, container) = load_model(path)?;
+    match model {
+        Model::Float(graph) => of_graph(path, container, &graph, "float32"),
+        Model::Int8(graph) => of_graph(path, container, &graph, "int8"),
+        Model::Package(bytes) => of_package(path, &bytes),
+    }
+}
+
+fn of_graph(path: &Path, container: Container, graph: &Graph, element: &str) -> Result<InspectReport, Error> {
+    let facts = Facts::of(graph)?;
+    let format = if container == Container::Onnx { "ONNX" } else { "TFLite" };
+    Ok(InspectReport {
+        model: path.display().to_string(),
+        kind: format!("{format} {element}"),
+        inputs: graph.inputs.iter().map(describe_port).collect(),
+        outputs: graph.outputs.iter().map(describe_port).collect(),
+        preprocessing: preprocessing(graph.preprocessing.as_ref()),
+        package_bytes: facts.size.total,
+        arena_bytes: facts.plan.arena_bytes,
+        macs: facts.layers.iter().map(|l| l.dense_macs).sum(),
+        weights: facts.layers.iter().map(|l| l.dense_weights).sum(),
+        ram: facts.ram(),
+        layers: facts.layers,
+    })
+}
+
+fn of_package(path: &Path, bytes: &[u8]) -> Result<InspectReport, Error> {
+    let fail = |source| Error::Package { path: path.to_owned(), source };
+    let host = HostModel::new(bytes).map_err(fail)?;
+    let row = |l: dtmm_pack::PackedLayer| LayerRow {
+        name: l.name,
+        op: l.op,
+        output_shape: [1].into_iter().chain(l.output).collect(),
+        dense_weights: l.weights,
+        weights: l.stored_weights,
+        bytes: l.bytes,
+        storage: storage_name(l.storage, l.weights),
+        group: (l.group > 0).then_some(l.group),
+        ..LayerRow::default()
+    };
+    let layers: Vec<LayerRow> = host.layers().map_err(fail)?.into_iter().map(row).collect();
+    Ok(InspectReport {
+        model: path.display().to_string(),
+        kind: "DTMM package, int8".into(),
+        inputs: host.inputs().iter().map(describe_packed_port).collect(),
+        outputs: host.outputs().iter().map(describe_packed_port).collect(),
+        preprocessing: preprocessing(host.preprocessing().map_err(fail)?.as_ref()),
+        package_bytes: host.package_bytes(),
+        arena_bytes: host.arena_bytes().map_err(fail)?,
+        macs: layers.iter().map(|l| l.macs).sum(),
+        weights: layers.iter().map(|l| l.weights).sum(),
+        ram: vec![],
+        layers,
+    })
+}
+
+/// Bytes, RAM and layers of a graph's unpruned package.
+pub(crate) struct Facts {
+    pub size: SizeBreakdown,
+    pub plan: MemoryPlan,
+    pub layers: Vec<LayerRow>,
+}
+
+impl Facts {
+    /// Counts a graph, float or int8.
+    pub fn of(graph: &Graph) -> Result<Self, Error> {
+        let fail = |source| Error::Pack { model: graph.name.clone(), source };
+        let mut inference = graph.clone();
+        if !graph.is_int8() {
+            dtmm_graph::transform::for_inference(&mut inference);
+        }
+        let size = SizeModel::new(graph).map_err(fail)?.size(&dtmm_graph::Masks::new());
+        let plan = dtmm_pack::plan(graph).map_err(fail)?;
+        let layers = inference.nodes.iter().map(|n| layer_row(&inference, n, &size)).collect();
+        Ok(Facts { size, plan, layers })
+    }
+
+    /// Live bytes while each layer runs.
+    pub fn ram(&self) -> Vec<RamPoint> {
+        ram_points(&self.plan)
+    }
+}
+
+pub(crate) fn ram_points(plan: &MemoryPlan) -> Vec<RamPoint> {
+    plan.layers.iter().map(|l| RamPoint { layer: l.name.clone(), live_bytes: l.live_bytes }).collect()
+}
+
+fn layer_row(graph: &Graph, node: &dtmm_graph::Node, size: &SizeBreakdown) -> LayerRow {
+    let weights = if node.op.has_weights() { graph.tensor(node.inputs[1]).len() } else { 0 };
+    let bytes = size.layers.iter().find(|l| l.name == node.name).map_or(0, |l| l.bytes);
+    LayerRow {
+        name: node.name.clone(),
+        op: node.op.name().into(),
+        output_shape: graph.tensor(node.output).shape.clone(),
+        dense_macs: graph.macs(node),
+        macs: graph.macs(node),
+        dense_weights: weights,
+        weights,
+        dense_bytes: bytes,
+        bytes,
+        storage: storage_name(StorageForm::Dense, weights),
+        ..LayerRow::default()
+    }
+}
+
+/// The storage form in words; layers without weights have none.
+pub(crate) fn storage_name(form: StorageForm, weights: usize) -> String {
+    match form {
+        _ if weights == 0 => "-",
+        StorageForm::Dense => "dense",
+        StorageForm::Bitmap => "bitmap",
+        StorageForm::Gaps => "gaps",
+    }
+    .into()
+}
+
+fn preprocessing(p: Option<&dtmm_graph::Preprocessing>) -> String {
+    p.map_or_else(|| "not stored in the model".into(), describe)
+}
+
+fn describe_port(p: &Port) -> String {
+    let quant = p.quant.as_ref().and_then(|q| Some((*q.scale.first()?, *q.zero_point.first()?)));
+    port_text(&p.name, &p.element_type.to_string(), &p.source_shape, quant)
+}
+
+fn describe_packed_port(p: &PortDescription) -> String {
+    let text = port_text(&p.name, &p.element_type.to_string(), &p.source_shape, p.source_quant);
+    format!("{text}, int8 inside (scale {}, zero point {})", p.scale, p.zero_point)
+}
+
+fn port_text(name: &str, element: &str, shape: &[usize], quant: Option<(f32, i32)>) -> String {
+    let quant = quant.map_or_else(String::new, |(s, z)| format!(" (scale {s}, zero point {z})"));
+    format!("{name}: {element} {shape:?}{quant}")
+}

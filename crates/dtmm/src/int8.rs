@@ -1,0 +1,71 @@
+//! Packages on data sets: the device runtime on the host, one session for each thread.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use dtmm_data::Dataset;
+use dtmm_graph::Preprocessing;
+use dtmm_pack::{HostModel, PackError, Session};
+use rayon::prelude::*;
+
+use crate::{Error, Progress, float};
+
+/// Samples that one task runs with one session.
+const TASK: usize = 16;
+
+/// The class that the package answers for each sample.
+pub(crate) fn answers(
+    model: &HostModel,
+    data: &Dataset,
+    input: &Preprocessing,
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<Vec<usize>, Error> {
+    let done = AtomicU64::new(0);
+    let task = |start: usize| -> Result<Vec<usize>, PackError> {
+        let mut session = model.session()?;
+        let end = (start + TASK).min(data.len());
+        let answers = (start..end).map(|i| answer(&mut session, data, i, input)).collect();
+        let before = done.fetch_add((end - start) as u64, Ordering::Relaxed);
+        progress.advance(before + (end - start) as u64, "");
+        answers
+    };
+    let starts: Vec<usize> = (0..data.len()).step_by(TASK).collect();
+    let parts: Result<Vec<Vec<usize>>, PackError> =
+        pool(threads)?.install(|| starts.into_par_iter().map(task).collect());
+    Ok(parts.map_err(|source| Error::Pack { model: "package".into(), source })?.concat())
+}
+
+/// Share of right answers, with a progress bar.
+pub(crate) fn measured(
+    stage: &str,
+    model: &HostModel,
+    data: &Dataset,
+    input: &Preprocessing,
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<f64, Error> {
+    progress.begin(stage, data.len() as u64);
+    let answers = answers(model, data, input, threads, progress)?;
+    let right = answers.iter().zip(&data.labels).filter(|&(&a, &l)| a == l as usize).count();
+    let accuracy = right as f64 / data.len().max(1) as f64;
+    progress.end(&dtmm_report::percent(accuracy));
+    Ok(accuracy)
+}
+
+/// A pool of `threads` threads; 0 means one for each core.
+pub(crate) fn pool(threads: usize) -> Result<rayon::ThreadPool, Error> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    pool.map_err(|source| Error::Threads { threads, source })
+}
+
+fn answer(
+    session: &mut Session<'_>,
+    data: &Dataset,
+    index: usize,
+    input: &Preprocessing,
+) -> Result<usize, PackError> {
+    let mut x = vec![0.0; data.sample_len()];
+    data.write_input(index, input, &mut x);
+    let outputs = session.run_f32(&[&x])?;
+    Ok(outputs.first().map_or(0, |y| float::argmax(y)))
+}
