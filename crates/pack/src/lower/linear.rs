@@ -38,9 +38,9 @@ fn linear(graph: &Graph, node: &Node, activation: Activation) -> Result<LinearDa
         return Err(fail(node, "the weights must be an int8 constant"));
     };
     let shape = &tensor.shape;
-    let dims = match shape.as_slice() {
-        &[o, h, w, i] => [o, h * w, i],
-        &[o, i] => [o, 1, i],
+    let dims = match *shape.as_slice() {
+        [o, h, w, i] => [o, h * w, i],
+        [o, i] => [o, 1, i],
         _ => return Err(fail(node, "the weights must have rank 2 or 4")),
     };
     let bias = match node.inputs.get(2).map(|&b| &graph.tensor(b).data) {

@@ -10,14 +10,17 @@ mod windowed;
 use std::collections::BTreeMap;
 
 use dtmm_format::{Params, Shape};
-use dtmm_graph::{Data, ElementType, Graph, Node, NodeId, Op, TensorId};
+use dtmm_graph::{Data, ElementType, Graph, Node, NodeId, Op, TensorId, transform};
 
 use crate::PackError;
 use crate::program::{Kind, Program, Slot, SlotId, SlotPlace, Step};
 
-/// Lowers a verified int8 graph.
+/// Lowers an int8 graph; operators that change nothing get no layer.
 pub(crate) fn lower(graph: &Graph) -> Result<Program, PackError> {
     graph.verify()?;
+    let mut graph = graph.clone();
+    transform::eliminate_identities(&mut graph);
+    let graph = &graph;
     let boundary = boundary::resolve(graph)?;
     let mut lowering = Lowering { graph, program: Program::default(), slot_of: BTreeMap::new() };
     for &id in &boundary.inputs {
