@@ -51,9 +51,12 @@ fn dense(p: &Conv2d<'_>, finish: Finish, weights: &[i8], x: &[i8], y: &mut [i8])
         return Err(KernelError::ParameterLength);
     }
     each_pixel(p, y, |[top, left], out| {
-        for (o, (out, filter)) in out.iter_mut().zip(weights.chunks_exact(filter_len)).enumerate() {
+        // Not zipped, as in the softmax: no division by the chunk size.
+        let mut filters = weights.chunks_exact(filter_len);
+        for (o, out) in out.iter_mut().enumerate() {
+            let filter = filters.next()?;
             let mut acc = p.linear.bias(o);
-            for (ky, row) in filter.chunks_exact(row_len).enumerate() {
+            for (ky, row) in filter.chunks_exact(row_len.max(1)).enumerate() {
                 let iy = top.wrapping_add_unsigned(ky.wrapping_mul(p.window.dilation[0]));
                 acc = dense_row(p, x, [iy, left], row, acc);
             }

@@ -140,13 +140,15 @@ def window(h, w, k, st, d, same):
 # ---------------------------------------------------------------- operators
 
 
-def linear(kind, x_shape, o, k=(1, 1), st=(1, 1), d=(1, 1), same=True, activation=0, per_channel=True, zero_points=None):
+def linear(kind, x_shape, o, k=(1, 1), st=(1, 1), d=(1, 1), same=True, activation=0, per_channel=True, zero_points=None, scales=None):
     h, w, c = x_shape
     depthwise, fc = kind == "depthwise", kind == "fully_connected"
     xs, xz = scale_zp()
     ys, yz = scale_zp(0.02, 0.5)
     if zero_points:
         xz, yz = zero_points
+    if scales:
+        xs, ys = map(F, scales)
     n = o if per_channel else 1
     ws = np.exp(RNG.uniform(np.log(0.0005), np.log(0.02), n)).astype(F)
     w_shape = (o, c) if fc else ((1, *k, o) if depthwise else (o, *k, c))
@@ -331,6 +333,8 @@ def main():
         dict(x_shape=(1, 1, 33), o=10, per_channel=False),
         dict(x_shape=(1, 3, 16), o=7, per_channel=False, activation=1),
         dict(x_shape=(1, 1, 20), o=5, per_channel=True),
+        # Sums that land on both sides of a tie: only one rounding gives all of them.
+        dict(x_shape=(1, 64, 12), o=40, per_channel=False, zero_points=(3, 0), scales=(0.02, 0.3)),
     ]:
         linear("fully_connected", **args)
     for kind in ("add", "sub", "mul"):
