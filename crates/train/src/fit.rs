@@ -177,6 +177,9 @@ impl<'a> Run<'a> {
         check_finite(graph)?;
         let exec = ExecOptions { threads: options.threads, keep_all: false };
         let mut executor = Executor::new(graph, exec)?;
+        if let Some(fake) = &options.fake_quant {
+            executor.set_fake_quant(fake.clone())?;
+        }
         let classes = executor.classes();
         let target = match options.loss {
             Loss::CrossEntropy { .. } => executor.logits_tensor(),

@@ -16,6 +16,11 @@ impl Groups {
         Groups { batch, count }
     }
 
+    /// At most `count` groups: where each group's sum is itself large.
+    pub fn at_most(self, count: usize) -> Self {
+        Groups { count: self.count.min(count), ..self }
+    }
+
     /// The samples of group `i`.
     pub fn range(&self, i: usize) -> Range<usize> {
         i * self.batch / self.count..(i + 1) * self.batch / self.count

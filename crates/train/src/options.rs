@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use dtmm_graph::{Graph, Masks};
 use serde::{Deserialize, Serialize};
 
-use crate::Augmentation;
+use crate::{Augmentation, FakeQuant};
 
 /// How weights follow their gradients.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -93,6 +93,8 @@ pub struct FitOptions {
     pub augmentation: Augmentation,
     /// Weights that are false here are zero before the first step and after every step.
     pub masks: Masks,
+    /// Rounds as int8 does, for the last epochs before quantisation.
+    pub fake_quant: Option<FakeQuant>,
     /// Seed of sample order and augmentation.
     pub seed: u64,
     /// Threads; 0 takes all cores. The result does not depend on it.
@@ -117,6 +119,7 @@ impl Default for FitOptions {
             distillation: None,
             augmentation: Augmentation::images(),
             masks: Masks::new(),
+            fake_quant: None,
             seed: 1,
             threads: 0,
             checkpoint: None,

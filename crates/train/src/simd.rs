@@ -60,6 +60,11 @@ pub(crate) fn mask_clamped(g: &mut [f32], y: &[f32], (lo, hi): (f32, f32)) {
     zip1(g, y, |g, y| *g = if y > lo && y < hi { *g } else { 0.0 });
 }
 
+/// Sets `g` to zero where `y` lies outside the interval.
+pub(crate) fn mask_outside(g: &mut [f32], y: &[f32], (lo, hi): (f32, f32)) {
+    zip1(g, y, |g, y| *g = if y >= lo && y <= hi { *g } else { 0.0 });
+}
+
 /// Adds `parts`, each as long as `total`, in order; replaces `total` unless `add`.
 pub(crate) fn sum_parts(total: &mut [f32], parts: &[&[f32]], add: bool) {
     total.par_chunks_mut(CHUNK).enumerate().for_each(|(i, total)| {

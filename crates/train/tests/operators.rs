@@ -1,5 +1,6 @@
 //! Each operator against the naive evaluator, and each gradient against the slope of the loss.
 
+mod numbers;
 mod zoo;
 
 use dtmm_graph::{Graph, TensorId, reference};
@@ -12,7 +13,7 @@ fn executor(graph: &Graph, keep_all: bool) -> Executor {
 }
 
 fn input(graph: &Graph) -> Vec<f32> {
-    zoo::values(BATCH * graph.tensor(graph.inputs[0].tensor).len(), 7)
+    numbers::values(BATCH * graph.tensor(graph.inputs[0].tensor).len(), 7)
 }
 
 #[test]
@@ -38,13 +39,13 @@ fn forward_agrees_with_the_naive_evaluator() {
 fn loss(graph: &Graph, x: &[f32], mode: Mode) -> f64 {
     let mut executor = executor(graph, false);
     let y = executor.forward(BATCH, &[x], mode).unwrap();
-    y.iter().zip(zoo::values(y.len(), 99)).map(|(y, r)| f64::from(*y) * f64::from(r)).sum()
+    y.iter().zip(numbers::values(y.len(), 99)).map(|(y, r)| f64::from(*y) * f64::from(r)).sum()
 }
 
 fn gradients(graph: &Graph, x: &[f32], mode: Mode) -> Vec<(TensorId, Vec<f32>)> {
     let mut executor = executor(graph, false);
     let len = executor.forward(BATCH, &[x], mode).unwrap().len();
-    executor.backward(graph.outputs[0].tensor, &zoo::values(len, 99)).unwrap();
+    executor.backward(graph.outputs[0].tensor, &numbers::values(len, 99)).unwrap();
     executor.parameters().into_iter().map(|t| (t, executor.gradient(t).unwrap())).collect()
 }
 
@@ -101,7 +102,7 @@ fn bits_do_not_depend_on_threads() {
         let run = |threads: usize| {
             let mut e = Executor::new(&graph, ExecOptions { threads, keep_all: false }).unwrap();
             let y = e.forward(BATCH, &[&x], Mode::Training).unwrap().to_vec();
-            e.backward(graph.outputs[0].tensor, &zoo::values(y.len(), 99)).unwrap();
+            e.backward(graph.outputs[0].tensor, &numbers::values(y.len(), 99)).unwrap();
             let g: Vec<Vec<f32>> = e.parameters().into_iter().map(|t| e.gradient(t).unwrap()).collect();
             (y, g)
         };

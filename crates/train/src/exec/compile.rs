@@ -43,6 +43,8 @@ pub(crate) struct Plan {
     pub logits: usize,
     /// Values per sample for activations, in all for constants.
     pub lens: Vec<usize>,
+    /// The last dimension of each tensor as kernels store it; output channels for weights.
+    pub channels: Vec<usize>,
     pub is_activation: Vec<bool>,
     pub needs_grad: Vec<bool>,
 }
@@ -56,6 +58,7 @@ impl Plan {
             outputs: graph.outputs.iter().map(|p| p.tensor.index()).collect(),
             logits: logits(graph),
             lens: graph.tensors.iter().map(|t| t.len()).collect(),
+            channels: graph.tensors.iter().map(|t| t.shape.last().copied().unwrap_or(1)).collect(),
             is_activation: vec![false; graph.tensors.len()],
             needs_grad: vec![false; graph.tensors.len()],
         };
@@ -107,6 +110,9 @@ impl Plan {
                 }
                 _ => None,
             };
+            if let Some([o, _]) = transposed {
+                self.channels[t] = o;
+            }
             self.needs_grad[t] = role.is_trained();
             match self.params.iter().find(|p| p.tensor == t) {
                 Some(p) if p.transposed != transposed => {
@@ -116,7 +122,8 @@ impl Plan {
                 Some(_) => {}
                 None => {
                     let name = graph.tensors[t].name.clone();
-                    self.params.push(Param { tensor: t, name, role, transposed });
+                    let fully_connected = matches!(node.op, Op::FullyConnected { .. });
+                    self.params.push(Param { tensor: t, name, role, transposed, fully_connected });
                 }
             }
         }
@@ -171,7 +178,7 @@ fn logits(graph: &Graph) -> usize {
         let node = &graph.nodes[n];
         match node.op {
             Op::Reshape { .. } | Op::Dequantize | Op::Quantize => t = node.inputs[0].index(),
-            Op::Softmax { beta } if beta == 1.0 => return node.inputs[0].index(),
+            Op::Softmax { beta: 1.0 } => return node.inputs[0].index(),
             Op::LogSoftmax => return node.inputs[0].index(),
             _ => break,
         }

@@ -1,6 +1,7 @@
 //! Runs a float graph on batches, forward and backward.
 
 mod compile;
+mod fake;
 mod kernel;
 mod params;
 
@@ -13,7 +14,7 @@ pub(crate) use compile::Role;
 pub(crate) use kernel::{Backward, Dims, Forward, Grads, Kernel, Scratch};
 pub(crate) use params::Param;
 
-use crate::{TrainError, groups::Groups, simd};
+use crate::{FakeQuant, TrainError, groups::Groups, simd};
 
 /// Whether batch normalisation uses the batch's statistics or the stored ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +43,7 @@ pub struct Executor {
     scratch: Scratch,
     pool: Arc<rayon::ThreadPool>,
     batch: usize,
+    fake: fake::Fake,
 }
 
 impl Executor {
@@ -67,7 +69,8 @@ impl Executor {
         let plan = Plan::new(graph, keep_all)?;
         let values = params::load(graph, &plan.params);
         let grads = Grads::new(plan.lens.clone(), plan.needs_grad.clone());
-        Ok(Executor { plan, values, grads, scratch: Scratch::default(), pool, batch: 0 })
+        let (scratch, fake) = (Scratch::default(), fake::Fake::default());
+        Ok(Executor { plan, values, grads, scratch, pool, batch: 0, fake })
     }
 
     /// The threads, to run other work on.
@@ -84,7 +87,11 @@ impl Executor {
         self.set_inputs(batch, inputs)?;
         let groups = Groups::new(batch);
         let pool = self.pool.clone();
+        self.fake.round_weights(&self.plan.params, &mut self.values, &self.plan.channels);
         pool.install(|| self.run_forward(groups, mode));
+        if mode == Mode::Inference {
+            self.fake.restore_weights(&mut self.values);
+        }
         Ok(self.output(0).unwrap_or_default())
     }
 
@@ -126,6 +133,7 @@ impl Executor {
         self.grads.seed(tensor.index(), gradient);
         let pool = self.pool.clone();
         pool.install(|| self.run_backward(groups));
+        self.fake.restore_weights(&mut self.values);
         Ok(())
     }
 
@@ -151,6 +159,26 @@ impl Executor {
     /// Values of `tensor` in one sample.
     pub(crate) fn sample_len(&self, tensor: TensorId) -> usize {
         self.plan.lens[tensor.index()]
+    }
+
+    /// From now on rounds weights and activations as int8 does; gradients pass straight through the rounding.
+    ///
+    /// # Errors
+    /// An activation is none of this graph, or its scale is not positive.
+    pub fn set_fake_quant(&mut self, options: FakeQuant) -> Result<(), TrainError> {
+        for (t, (scale, zero_point)) in &options.activations {
+            let fits = scale.is_finite() && *scale > 0.0 && (-128..=127).contains(zero_point);
+            if !fits || !self.plan.is_activation.get(t.index()).copied().unwrap_or(false) {
+                let what = format!(
+                    "tensor {} with scale {scale} and zero point {zero_point}: it must be an activation that is \
+                     computed (fuse activations before calibrating), the scale positive, the zero point an int8",
+                    t.0
+                );
+                return Err(TrainError::Option { option: "fake_quant", what });
+            }
+        }
+        self.fake = fake::Fake::new(options);
+        Ok(())
     }
 
     pub(crate) fn params(&self) -> &[Param] {
@@ -192,6 +220,9 @@ impl Executor {
     }
 
     fn run_forward(&mut self, groups: Groups, mode: Mode) {
+        for &t in &self.plan.inputs {
+            self.fake.round_activation(t, &mut self.values[t]);
+        }
         for step in &mut self.plan.steps {
             let mut out = std::mem::take(&mut self.values[step.output]);
             out.resize(groups.batch * self.plan.lens[step.output], 0.0);
@@ -207,6 +238,7 @@ impl Executor {
             if step.clamp != NO_CLAMP && !step.kernel.clamps_forward() {
                 simd::clamp(&mut out, step.clamp);
             }
+            self.fake.round_activation(step.output, &mut out);
             self.values[step.output] = out;
         }
     }
@@ -214,7 +246,10 @@ impl Executor {
     fn run_backward(&mut self, groups: Groups) {
         for step in self.plan.steps.iter_mut().rev() {
             let Some(mut gy) = self.grads.take_written(step.output) else { continue };
-            let y = &self.values[step.output][..];
+            let y = self.fake.before_rounding(step.output).unwrap_or(&self.values[step.output]);
+            if let Some(range) = self.fake.range(step.output) {
+                simd::mask_outside(&mut gy, y, range);
+            }
             if step.clamp != NO_CLAMP && !step.kernel.clamps_backward() {
                 simd::mask_clamped(&mut gy, y, step.clamp);
             }

@@ -12,6 +12,8 @@ pub(crate) struct Param {
     pub role: Role,
     /// `[o, k]` when the graph stores `[o, k]` and the kernel wants `[k, o]`.
     pub transposed: Option<[usize; 2]>,
+    /// Belongs to a fully connected layer.
+    pub fully_connected: bool,
 }
 
 impl Param {

@@ -15,6 +15,9 @@ use crate::{
 /// Patch values computed at a time: what stays in a core's second-level cache.
 const PATCHES: usize = 128 * 1024;
 
+/// Weights from which on adding up a sum per group costs more than the parallelism of many groups gains.
+const MANY_WEIGHTS: usize = 128 * 1024;
+
 pub(crate) struct Conv {
     slide: Slide,
 }
@@ -73,7 +76,7 @@ impl Conv {
         }
     }
 
-    fn input_gradient(&self, gy: &[f32], weights: &[f32], gx: &mut [f32], add: bool, buffer: &mut Vec<f32>) {
+    fn input_gradient(&self, gy: &[f32], weights: &[f32], gx: &mut [f32], add: bool, buffer: &mut [f32]) {
         let (o, k) = (self.slide.y[2], self.slide.patch());
         let rows = gy.len() / o;
         let product = (Mat::new(gy, rows, o), Mat::new(weights, k, o).t());
@@ -151,6 +154,7 @@ impl Kernel for Conv {
             bias_gradient(grads, b, gy, self.slide.y[2], groups, &mut scratch.partial);
         }
         let weights = &values[inputs[1]][..];
+        let groups = if weights.len() >= MANY_WEIGHTS { groups.at_most(4) } else { groups };
         let (columns, partial) = scratch.parts(groups.count, weights.len());
         let mut gx = grads.take(inputs[0]);
         let gx_parts: Vec<Option<(&mut [f32], bool)>> = match &mut gx {
