@@ -71,7 +71,7 @@ pub enum Error {
         /// Model name.
         model: String,
         /// What is wrong.
-        source: dtmm_train::TrainError,
+        source: Box<dtmm_train::TrainError>,
     },
     /// Quantisation failed.
     #[error("quantizing '{model}'")]
@@ -169,6 +169,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// A training or forward pass of `model` that failed.
+    pub(crate) fn train(model: &str, source: dtmm_train::TrainError) -> Self {
+        Error::Train { model: model.to_owned(), source: Box::new(source) }
+    }
+
     /// What the user can do about it, where that is not said already.
     pub fn help(&self) -> Option<String> {
         Some(match self {

@@ -86,6 +86,6 @@ pub(crate) fn epoch_rows(history: &[EpochRecord], before: usize) -> Vec<EpochRow
 pub(crate) fn error(source: TrainError, model: &str, kept: &Path) -> Error {
     match source {
         TrainError::Interrupted { .. } => Error::Interrupted { path: kept.to_owned() },
-        source => Error::Train { model: model.to_owned(), source },
+        source => Error::train(model, source),
     }
 }

@@ -21,7 +21,7 @@ pub(crate) fn answers(
     threads: usize,
     progress: &dyn Progress,
 ) -> Result<Vec<usize>, Error> {
-    let fail = |source| Error::Train { model: graph.name.clone(), source };
+    let fail = |source| Error::train(&graph.name, source);
     let mut executor = Executor::new(graph, ExecOptions { threads, keep_all: false }).map_err(fail)?;
     let mut answers = Vec::with_capacity(data.len());
     for start in (0..data.len()).step_by(BATCH) {
@@ -55,7 +55,7 @@ pub(crate) fn calibrate(
     threads: usize,
     clipping: Clipping,
 ) -> Result<Ranges, Error> {
-    let fail = |source| Error::Train { model: graph.name.clone(), source };
+    let fail = |source| Error::train(&graph.name, source);
     let mut executor = Executor::new(graph, ExecOptions { threads, keep_all: true }).map_err(fail)?;
     let mut observer = Observer::new();
     for start in (0..data.len()).step_by(CALIBRATION_BATCH) {

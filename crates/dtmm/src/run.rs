@@ -62,7 +62,7 @@ fn run_float(
     request: &RunRequest,
     progress: &dyn Progress,
 ) -> Result<Outputs, Error> {
-    let fail = |source| Error::Train { model: graph.name.clone(), source };
+    let fail = |source| Error::train(&graph.name, source);
     let [input] = graph.inputs.as_slice() else {
         return Err(several_inputs(&graph.name, graph.inputs.len()));
     };

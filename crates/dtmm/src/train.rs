@@ -49,7 +49,7 @@ pub fn train(request: &TrainRequest, progress: &dyn Progress) -> Result<TrainRep
     };
     let mut graph =
         dtmm_train::arch::build(&request.arch, data.train.shape, data.train.classes.len(), request.seed)
-            .map_err(|source| Error::Train { model: request.arch.clone(), source })?;
+            .map_err(|source| Error::train(&request.arch, source))?;
     graph.preprocessing = Some(input.clone());
     let (trained, epochs) = fit(request, &graph, &data, progress)?;
     onnx::write(&request.output, &trained)?;

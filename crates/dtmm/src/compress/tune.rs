@@ -89,7 +89,7 @@ fn prune(job: &Job, before: &Tuned, round: &Round, k: usize) -> Result<(Graph, P
         masks: before.masks.clone(),
     };
     let gradients = dtmm_train::mean_gradients(&before.graph, &job.train, &options)
-        .map_err(|source| Error::Train { model: name(), source })?;
+        .map_err(|source| Error::train(&job.graph.name, source))?;
     let importance = Importance::taylor(&before.graph, &gradients)
         .map_err(|source| Error::Importance { model: name(), source })?;
     let plan = dtmm_prune::schedule(&dtmm_prune::Request {
