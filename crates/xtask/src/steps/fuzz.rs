@@ -100,11 +100,14 @@ fn host() -> Result<String> {
 /// The grown corpus stays beside the build outputs, and the next run starts from it.
 fn fuzz(workspace: &Workspace, folder: &Path, target: &str) -> Result<End> {
     let corpus = workspace.target.join("fuzz-corpus").join(target);
+    // The importer's golden models are seeds already.
+    let golden = workspace.root.join("crates/pack/tests/golden");
+    let seeds = if target == "tflite" { golden } else { workspace.root.join("fuzz/seeds").join(target) };
     let artifacts = workspace.root.join("fuzz/artifacts").join(target);
     fs::create_dir_all(&corpus)?;
     fs::create_dir_all(&artifacts)?;
     let mut command = Command::new(folder.join(target));
-    command.current_dir(&workspace.root).arg(&corpus).arg(workspace.root.join("fuzz/seeds").join(target));
+    command.current_dir(&workspace.root).arg(&corpus).arg(seeds);
     command.arg(format!("-max_total_time={}", workspace.fuzz_seconds));
     command.arg(format!("-artifact_prefix={}/", artifacts.display()));
     // No input of at most 64 KiB justifies more memory than this.
