@@ -138,12 +138,17 @@ impl Graph {
         of
     }
 
-    /// True when every activation is int8: the graph can be packed.
+    /// True when the graph computes in int8 and can be packed: every activation is int8, but for Quantize, Dequantize and
+    /// the float operators that some converters leave at the edges (a softmax behind the last Dequantize).
     pub fn is_int8(&self) -> bool {
-        self.nodes.iter().all(|n| {
-            matches!(n.op, Op::Quantize | Op::Dequantize)
-                || self.tensor(n.output).element_type == ElementType::I8
-        })
+        let int8 = |n: &Node| self.tensor(n.output).element_type == ElementType::I8;
+        let edge = |n: &Node| {
+            let movement = matches!(n.op, Op::Reshape { .. } | Op::Transpose { .. });
+            let fixed_range = matches!(n.op, Op::Softmax { .. } | Op::LogSoftmax | Op::Sigmoid | Op::Tanh);
+            movement || fixed_range || matches!(n.op, Op::Quantize | Op::Dequantize)
+        };
+        let any_int8 = self.nodes.is_empty() || self.nodes.iter().any(int8);
+        any_int8 && self.nodes.iter().all(|n| int8(n) || edge(n))
     }
 
     /// Multiply-accumulates of each node for one sample, dense.

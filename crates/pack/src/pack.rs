@@ -89,7 +89,7 @@ pub(crate) fn choose(step: &Step) -> Option<StorageChoice> {
     let data = step.kind.linear()?;
     Some(match step.kind {
         Kind::Depthwise(..) => StorageChoice::dense(data.dims),
-        _ => StorageChoice::smallest(data.dims, data.scales.len(), |i| data.weights[i] != 0),
+        _ => StorageChoice::smallest(data.dims, data.scales.len(), &data.weights, |w| *w != 0),
     })
 }
 

@@ -125,7 +125,7 @@ impl Sized {
         let weights = self.dims.iter().product::<usize>();
         let choice = match masks.get(&self.weights) {
             Some(mask) if !self.depthwise && mask.len() == weights => {
-                StorageChoice::smallest(self.dims, self.scales, |i| mask[i])
+                StorageChoice::smallest(self.dims, self.scales, mask, |keep| *keep)
             }
             _ => dense,
         };

@@ -46,12 +46,12 @@ impl StorageChoice {
         linear::record_len(filters, scales, self.weight_bytes, self.index_bytes)
     }
 
-    /// The form with the smallest record; dense, then the bitmap, then larger groups win ties. `kept` tells for each
-    /// weight, in OHWI or OI order, whether it must be stored.
-    pub(crate) fn smallest(dims: [usize; 3], scales: usize, kept: impl Fn(usize) -> bool) -> Self {
+    /// The form with the smallest record; dense, then the bitmap, then larger groups win ties. `kept` tells for each of
+    /// `weights`, in OHWI or OI order, whether it must be stored.
+    pub(crate) fn smallest<T>(dims: [usize; 3], scales: usize, weights: &[T], kept: fn(&T) -> bool) -> Self {
         let [filters, positions, channels] = dims;
         let mut best = StorageChoice::dense(dims);
-        let fine = kept_runs(dims, finest_group(channels), kept);
+        let fine = kept_runs(weights, channels, kept);
         for group in groups(channels) {
             let shape = RunShape { filters, positions, channels, group };
             let runs = coarsen(&fine, channels, group);
@@ -103,12 +103,12 @@ fn finest_group(channels: usize) -> usize {
     channels.min(GROUPS[GROUPS.len() - 1])
 }
 
-fn kept_runs(dims: [usize; 3], group: usize, kept: impl Fn(usize) -> bool) -> Vec<bool> {
-    let [filters, positions, channels] = dims;
-    let mut runs = Vec::with_capacity(filters * positions * channels.div_ceil(group));
-    for row in 0..filters * positions {
-        let (start, end) = (row * channels, (row + 1) * channels);
-        runs.extend((start..end).step_by(group).map(|at| (at..(at + group).min(end)).any(&kept)));
+/// Which of the finest runs must be stored.
+fn kept_runs<T>(weights: &[T], channels: usize, kept: fn(&T) -> bool) -> Vec<bool> {
+    let group = finest_group(channels);
+    let mut runs = Vec::with_capacity(weights.len().div_ceil(group));
+    for row in weights.chunks(channels) {
+        runs.extend(row.chunks(group).map(|run| run.iter().any(kept)));
     }
     runs
 }
@@ -129,10 +129,11 @@ mod tests {
     #[test]
     fn dense_weights_stay_dense_and_empty_ones_shrink() {
         let dims = [8, 9, 32];
-        assert_eq!(StorageChoice::smallest(dims, 8, |_| true), StorageChoice::dense(dims));
-        let none = StorageChoice::smallest(dims, 8, |_| false);
+        assert_eq!(StorageChoice::smallest(dims, 8, &[true; 8 * 9 * 32], |k| *k), StorageChoice::dense(dims));
+        let none = StorageChoice::smallest(dims, 8, &[false; 8 * 9 * 32], |k| *k);
         assert_eq!((none.form, none.weight_bytes, none.index_bytes), (StorageForm::Gaps, 0, 0));
-        let half = StorageChoice::smallest(dims, 8, |i| i / 32 % 2 == 0);
+        let mask: Vec<bool> = (0..8 * 9 * 32).map(|i| i / 32 % 2 == 0).collect();
+        let half = StorageChoice::smallest(dims, 8, &mask, |k| *k);
         assert_eq!((half.form, half.group), (StorageForm::Bitmap, 32));
     }
 
@@ -145,7 +146,7 @@ mod tests {
             let n = filters * positions * channels;
             let weights: Vec<i8> =
                 (0..n).map(|i| if keep >> (i / run % 64) & 1 == 1 { (i % 100) as i8 + 1 } else { 0 }).collect();
-            let choice = StorageChoice::smallest(dims, filters, |i| weights[i] != 0);
+            let choice = StorageChoice::smallest(dims, filters, &weights, |w| *w != 0);
             let stored = choice.store(dims, &weights);
             prop_assert_eq!((stored.values.len(), stored.index.len()), (choice.weight_bytes, choice.index_bytes));
             prop_assert!(stored.values.len() + stored.index.len() <= n);

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod dequantize;
+mod edges;
 mod error;
 mod groups;
 mod histogram;
@@ -15,6 +16,7 @@ mod ranges;
 mod weights;
 
 pub use dequantize::dequantize;
+pub use edges::absorb_float_edges;
 pub use error::QuantError;
 pub use observer::Observer;
 pub use params::{activation_params, fixed_output_params, quantize_multiplier, quantize_value};

@@ -12,13 +12,16 @@ use std::collections::BTreeMap;
 use dtmm_format::{Params, Shape};
 use dtmm_graph::{Data, ElementType, Graph, Node, NodeId, Op, TensorId, transform};
 
+use dtmm_quant::absorb_float_edges;
+
 use crate::PackError;
 use crate::program::{Kind, Program, Slot, SlotId, SlotPlace, Step};
 
-/// Lowers an int8 graph; operators that change nothing get no layer.
+/// Lowers an int8 graph; operators that change nothing get no layer, float operators at the edges become int8.
 pub(crate) fn lower(graph: &Graph) -> Result<Program, PackError> {
     graph.verify()?;
     let mut graph = graph.clone();
+    absorb_float_edges(&mut graph);
     transform::eliminate_identities(&mut graph);
     let graph = &graph;
     let boundary = boundary::resolve(graph)?;
