@@ -327,6 +327,8 @@ def main():
         dict(x_shape=(7, 6, 2), o=6, k=(2, 3), d=(1, 1), same=False),
         dict(x_shape=(7, 7, 3), o=3, k=(3, 3), d=(2, 2), activation=3),
         dict(x_shape=(8, 3, 1), o=8, k=(5, 3), st=(2, 2)),
+        dict(x_shape=(4, 3, 20), o=20, k=(3, 3)),
+        dict(x_shape=(3, 4, 9), o=18, k=(3, 3), activation=1),
     ]:
         linear("depthwise", **args)
     for args in [
