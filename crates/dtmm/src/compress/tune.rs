@@ -189,5 +189,6 @@ fn options(job: &Job, graph: &Graph, masks: &Masks, step: &Step) -> FitOptions {
         threads: job.request.threads,
         checkpoint: Some(step.checkpoint.to_owned()),
         early_stop: None,
+        fake_quant: None,
     }
 }
