@@ -3,6 +3,7 @@
 
     python3 -m venv venv && venv/bin/pip install ai-edge-litert==2.3.0 numpy==2.4.6
     venv/bin/python scripts/golden_tflite.py                  # writes crates/tflite/testdata/golden/
+    venv/bin/python scripts/golden_tflite.py float            # only that file: int8, float or shared
     venv/bin/python scripts/golden_tflite.py --tensors M.tflite SEED   # every intermediate tensor, for debugging
 
 The small models are written here operator by operator, so that the tests need no file from elsewhere; for the models in
@@ -25,7 +26,9 @@ from ai_edge_litert import schema_py_generated as s
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-OUT = os.path.join(ROOT, "crates", "tflite", "testdata", "golden")
+# More samples find differences that are rare, as wrong rounding is: DTMM_GOLDEN_SEEDS=200 DTMM_GOLDEN_DIR=/tmp/golden.
+OUT = os.environ.get("DTMM_GOLDEN_DIR", os.path.join(ROOT, "crates", "tflite", "testdata", "golden"))
+SEEDS = int(os.environ.get("DTMM_GOLDEN_SEEDS", "3"))
 MODELS = os.path.join(ROOT, "..", "shared", "models")
 TYPES = {"i8": s.TensorType.INT8, "u8": s.TensorType.UINT8, "f32": s.TensorType.FLOAT32, "i32": s.TensorType.INT32}
 NUMPY = {"i8": np.int8, "u8": np.uint8, "f32": np.float32, "i32": np.int32}
@@ -121,6 +124,8 @@ class Net:
     def __init__(self, shape, kind="i8", scale=0.05, zero=-3, seed=1):
         self.rng = np.random.default_rng(seed)
         self.tensors, self.buffers, self.ops, self.codes = [], [b""], [], []
+        # Small weights and a small output scale: few bits are rounded away, so the way of rounding shows.
+        self.fine = False
         self.x = self.tensor("x", shape, kind, scale, zero)
 
     def tensor(self, name, shape, kind, scale=None, zero=0, data=None, axis=0):
@@ -199,14 +204,14 @@ class Net:
             b = self.tensor("b", [channels], "f32", data=self.rng.normal(0, 0.1, channels)) if bias else -1
             return f, b, None
         scale = self.rng.uniform(0.002, 0.02, channels if per_channel else 1).astype(np.float32)
-        w = self.rng.integers(-127, 128, shape)
+        w = self.rng.integers(-3, 4, shape) if self.fine else self.rng.integers(-127, 128, shape)
         f = self.tensor("w", shape, "i8", scale, 0, w, axis)
         x_scale = self.tensors[x].scale_
         b = -1
         if bias:
-            values = self.rng.integers(-4000, 4000, channels)
+            values = self.rng.integers(-30, 30, channels) if self.fine else self.rng.integers(-4000, 4000, channels)
             b = self.tensor("b", [channels], "i32", np.float32(x_scale) * scale, 0, values)
-        return f, b, float(x_scale * scale.mean() * np.sqrt(reach) * 120)
+        return f, b, float(x_scale * scale.mean() * np.sqrt(reach) * (2.3 if self.fine else 120))
 
     def quant(self, scale, out):
         """The output's quantisation: what the caller asked for, or a fitting scale and a zero point of 5."""
@@ -354,10 +359,30 @@ def cases(kind):
     yield "fc_rows", [1, 4, 6], {}, lambda n, x: n.fc(x, 3, 6, keep=True)
     if kind == "i8":
         yield "fc_per_channel", [1, 21], {}, lambda n, x: n.fc(x, 8, 21, per_channel=True)
+    if kind == "i8":
+        yield from fine_cases()
     yield from elementwise_cases(kind)
     yield from pool_cases()
     yield from layout_cases(kind)
     yield from activation_cases(kind)
+
+
+def fine_cases():
+    def fine(build):
+        def with_fine(n, x):
+            n.fine = True
+            return build(n, x)
+
+        return with_fine
+
+    yield "fine_conv", [1, 9, 8, 1], {}, fine(lambda n, x: n.conv(x, 4, (2, 2)))
+    yield "fine_conv_1x1", [1, 9, 8, 4], {}, fine(lambda n, x: n.conv(x, 4, (1, 1), per_channel=False))
+    yield "fine_depthwise", [1, 9, 8, 4], {}, fine(lambda n, x: n.depthwise(x, 1, (2, 2)))
+    yield "fine_fc", [1, 4], {}, fine(lambda n, x: n.fc(x, 64, 4))
+    yield "fine_fc_per_channel", [1, 4], {}, fine(lambda n, x: n.fc(x, 64, 4, per_channel=True))
+    yield "fine_mean", [1, 3, 1, 64], {}, lambda n, x: n.reduce("MEAN", x, [1], True, scale=0.03, zero=7)
+    yield "fine_mean_hw", [1, 3, 2, 64], {}, lambda n, x: n.reduce("MEAN", x, [1, 2], True, scale=0.03, zero=7)
+    yield "fine_average", [1, 5, 5, 12], {}, lambda n, x: n.pool("AVERAGE_POOL_2D", x, (2, 3), (1, 1), SAME)
 
 
 def elementwise_cases(kind):
@@ -539,7 +564,7 @@ def random_nets():
 
 
 def int8_models():
-    seeds = [(0, 7 * i + 1) for i in range(3)]
+    seeds = [(0, 7 * i + 1) for i in range(SEEDS)]
 
     def samples(shape):
         count = int(np.prod(shape))
@@ -549,7 +574,7 @@ def int8_models():
         n = Net(shape, "i8", seed=hash_name(name), **quant)
         yield name, n.finish(build(n, n.x)), samples(shape), {}
     for name, model in random_nets():
-        yield name, model, [(0, i) for i in range(4)], {}
+        yield name, model, [(0, i) for i in range(SEEDS + 1)], {}
     for name, shape, kind, quant, build in border_cases():
         n = Net(shape, kind, seed=hash_name(name), **quant)
         yield name, n.finish(build(n, n.x)), samples(shape), {"low": -2, "high": 2}
@@ -614,7 +639,7 @@ def shared_cases():
     windows = np.stack([frames[i : i + 5].reshape(640) for i in (0, 60, 150)])
     anomaly = np.clip(np.round(windows / 0.39101523) + 89, -128, 127).astype(np.int8)
     large = images[:2].repeat(3, 1).repeat(3, 2)
-    random = [(0, i + 1) for i in range(3)]
+    random = [(0, i + 1) for i in range(SEEDS)]
     yield "ic_resnet8_int8", "mlperf-tiny/ic_resnet8_int8.tflite", random + as_i8(images), {}
     yield "ic_resnet8_large_int8", "mlperf-tiny/ic_resnet8_large_int8.tflite", random + as_i8(images), {}
     yield "resnet12_cifar10", "dtmm-prototype/resnet12_cifar10.dense.tflite", random + as_i8(images), {}
@@ -655,7 +680,8 @@ def main():
         return dump_tensors(sys.argv[2], int(sys.argv[3]))
     os.makedirs(OUT, exist_ok=True)
     files = {"int8": int8_models(), "float": float_models(), "shared": shared_models()}
-    for group, models in files.items():
+    for group in sys.argv[1:] or files:
+        models = files[group]
         records = [record(name, model, samples, **scaling) for name, model, samples, scaling in models]
         with open(os.path.join(OUT, group + ".golden"), "wb") as f:
             f.write(b"".join(records))

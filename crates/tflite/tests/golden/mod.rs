@@ -21,7 +21,8 @@ pub struct Case {
 
 /// All cases of one golden file: "int8", "float" or "shared".
 pub fn load(group: &str) -> Vec<Case> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tflite/testdata/golden");
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tflite/testdata/golden");
+    let root = std::env::var_os("DTMM_GOLDEN_DIR").map_or(kept, PathBuf::from);
     let bytes =
         std::fs::read(root.join(format!("{group}.golden"))).expect("the golden file is in the repository");
     let mut reader = Reader { bytes: &bytes };
