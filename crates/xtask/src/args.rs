@@ -5,7 +5,7 @@ Usage: cargo xtask test [--list] [--fuzz-seconds N] [STEP ...]
        cargo xtask ci   [--list] [--fuzz-seconds N] [STEP ...]
 
 test  installs what the tests need and runs all of them, cheapest first
-ci    the same after formatting, clippy and rustdoc
+ci    the same after formatting, clippy and rustdoc; a step that could not run at all is a failure
 
   --list            print the steps and stop
   --fuzz-seconds N  time for each fuzz target (default 15)

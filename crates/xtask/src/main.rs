@@ -50,7 +50,9 @@ fn run(args: &Args) -> anyhow::Result<bool> {
     let workspace = Workspace::open(args.fuzz_seconds)?;
     let results: Vec<_> = chosen(&steps, &args.only)?.into_iter().map(|s| step::run(s, &workspace)).collect();
     summary::print(&results);
-    Ok(results.iter().all(|r| !r.failed()))
+    // On the machine that decides about a merge, a step that could not run proves nothing.
+    let strict = args.command == Command::Ci;
+    Ok(results.iter().all(|r| !r.failed() && !(strict && r.skipped())))
 }
 
 fn chosen<'a>(steps: &'a [Step], only: &[String]) -> anyhow::Result<Vec<&'a Step>> {

@@ -57,6 +57,11 @@ impl StepResult {
     pub fn failed(&self) -> bool {
         self.outcome.failed > 0
     }
+
+    /// True when nothing of it ran.
+    pub fn skipped(&self) -> bool {
+        self.outcome.failed + self.outcome.passed == 0 && self.outcome.skipped > 0
+    }
 }
 
 /// Runs one step; an error of the step itself is a failure with that reason.

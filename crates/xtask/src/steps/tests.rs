@@ -22,7 +22,9 @@ pub fn docs(workspace: &Workspace) -> Result<Outcome> {
 }
 
 pub fn cli(workspace: &Workspace) -> Result<Outcome> {
-    run(workspace, "cli", &["test", "--package", "dtmm-cli"])
+    // The command trains: without optimisation its tests would take many times as long, and the release build is
+    // mostly there already.
+    run(workspace, "cli", &["test", "--release", "--package", "dtmm-cli"])
 }
 
 fn run(workspace: &Workspace, name: &str, args: &[&str]) -> Result<Outcome> {
