@@ -89,7 +89,16 @@ impl<'p> Channels<'p> {
         !group.pinned && !self.stakes[g].protected && group.slices_of(Role::Producer).next().is_some()
     }
 
-    fn without(&self, groups: impl IntoIterator<Item = usize>) -> Vec<bool> {
+    /// The groups that may leave, least importance per byte first.
+    pub fn ranking(&self) -> Vec<usize> {
+        let density = |g: usize| self.stakes[g].own / self.stakes[g].bytes.max(1.0);
+        let mut groups: Vec<usize> = (0..self.stakes.len()).filter(|&g| self.may_go(g)).collect();
+        groups.sort_by(|&a, &b| density(a).total_cmp(&density(b)).then(a.cmp(&b)));
+        groups
+    }
+
+    /// These groups marked, but for the least share of each tensor.
+    pub fn without(&self, groups: impl IntoIterator<Item = usize>) -> Vec<bool> {
         let mut dead = vec![false; self.stakes.len()];
         groups.into_iter().for_each(|g| dead[g] = true);
         let least = |n: usize| (self.options.min_channels * n as f64).ceil() as usize;

@@ -23,6 +23,30 @@ pub(crate) struct Form {
     pub bytes: Vec<f64>,
     /// The least number of units to keep.
     pub least: usize,
+    /// The elements of unit `u`, for units that are not runs of channels.
+    pub elements: Option<UnitTable>,
+}
+
+/// The elements of units that no [`UnitKind`] can enumerate: `per_unit` of them for each unit.
+pub(crate) struct UnitTable {
+    pub per_unit: usize,
+    pub elements: Vec<u32>,
+}
+
+/// Units of one layer with their price.
+pub(crate) struct Units {
+    pub kind: UnitKind,
+    pub index: Index,
+    pub scores: Vec<f64>,
+    /// Bytes of each unit when it is kept.
+    pub bytes: Vec<f64>,
+    /// Bytes of the layer's index whatever is kept.
+    pub fixed: f64,
+    /// Units that may be kept.
+    pub alive: Option<Vec<bool>>,
+    /// The least number of units to keep.
+    pub least: usize,
+    pub elements: Option<UnitTable>,
 }
 
 /// The choices of one layer.
@@ -61,32 +85,60 @@ impl Form {
             kept: vec![0.0, total],
             bytes: vec![0.0, layout.len() as f64],
             least: 1,
+            elements: None,
         }
     }
 
     pub fn units(input: &LayerInput, kind: UnitKind, index: Index) -> Self {
         let layout = &input.layout;
         let scores = layout.unit_sums(kind, input.scores);
-        let alive = alive_units(input, kind);
         let (runs, group) = (layout.runs(kind), kind.group(layout.channels));
         let per_unit = unit_index_bytes(index) as f64;
         let size = |u: usize| group.min(layout.channels - u % runs * group) as f64 + per_unit;
+        Form::ranked(Units {
+            kind,
+            index,
+            bytes: (0..scores.len()).map(size).collect(),
+            fixed: fixed_index_bytes(layout, kind, index) as f64,
+            alive: alive_units(input, kind),
+            least: (input.least_share * scores.len() as f64).ceil() as usize,
+            elements: None,
+            scores,
+        })
+    }
+
+    /// Sorts units by importance per byte.
+    pub fn ranked(units: Units) -> Self {
+        let Units { scores, bytes, alive, .. } = &units;
         let mut ranked: Vec<(f64, u32)> = (0..scores.len())
             .filter(|&u| alive.as_ref().is_none_or(|a| a[u]))
-            .map(|u| (scores[u] / size(u), u as u32))
+            .map(|u| (scores[u] / bytes[u], u as u32))
             .collect();
         ranked.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         let order: Vec<u32> = ranked.iter().map(|r| r.1).collect();
-        let least = ((input.least_share * scores.len() as f64).ceil() as usize).clamp(1, order.len().max(1));
         Form {
-            kind,
-            index,
-            index_bytes: fixed_index_bytes(layout, kind, index) as f64,
+            kind: units.kind,
+            index: units.index,
+            index_bytes: units.fixed,
             density: ranked.iter().map(|r| r.0).collect(),
             kept: prefix(order.iter().map(|&u| scores[u as usize])),
-            bytes: prefix(order.iter().map(|&u| size(u as usize))),
-            least: least.min(order.len()),
+            bytes: prefix(order.iter().map(|&u| bytes[u as usize])),
+            least: units.least.max(1).min(order.len()),
+            elements: units.elements,
             order,
+        }
+    }
+
+    /// Marks the weights of the first `count` units.
+    pub fn mark(&self, layout: &WeightLayout, count: usize, mask: &mut [bool]) {
+        for &unit in &self.order[..count] {
+            match &self.elements {
+                None => layout.elements(self.kind, unit as usize).for_each(|e| mask[e] = true),
+                Some(table) => {
+                    let own = &table.elements[unit as usize * table.per_unit..][..table.per_unit];
+                    own.iter().for_each(|&e| mask[e as usize] = true);
+                }
+            }
         }
     }
 

@@ -5,23 +5,29 @@
 //! [`ChannelMap`] knows how to tie together.
 #![forbid(unsafe_code)]
 
+mod anneal;
 mod apply;
 mod channels;
 mod compact;
 mod constants;
+mod filter_only;
 mod filters;
 mod importance;
 mod knapsack;
+mod method;
 mod plan;
 mod problem;
 mod reduced;
+mod rivals;
 mod schedule;
 mod storage;
+mod uniform;
 mod units;
 
 pub use apply::{ApplyError, apply};
 pub use channels::{ChannelGroup, ChannelMap, Role, Slice};
 pub use importance::{Gradients, Importance, ImportanceError, Normalisation};
+pub use method::Method;
 pub use plan::{Index, LayerPlan, PrunePlan, Reason};
 pub use schedule::{Options, PackageSize, Request, ScheduleError, Sizer, schedule};
 pub use units::{PrunableLayer, UnitKind, WeightLayout, prunable_layers};

@@ -96,6 +96,14 @@ pub enum Index {
     Bitmap,
     /// One byte per kept unit: the distance from the one before.
     Gaps,
+    /// One byte of column distance per weight and two bytes per filter (compressed sparse rows).
+    Csr,
+    /// A channel byte and three bits of pattern number per kernel, two bytes per filter.
+    Pattern,
+    /// Two bytes per kept filterlet and two per filter (the paper's).
+    Pairs,
+    /// Two bits of position per kept weight of each group of four.
+    Positions,
 }
 
 /// Why a layer got what it got.

@@ -3,8 +3,10 @@
 use dtmm_graph::Masks;
 
 use crate::knapsack::{Choice, Form, LayerChoices, LayerInput, solve};
+use crate::method::Method;
 use crate::plan::Index;
 use crate::reduced::Reduced;
+use crate::rivals::{n_of_four, pattern, unstructured};
 use crate::schedule::{Options, PackageSize, ScheduleError};
 use crate::units::{PrunableLayer, UnitKind, prunable_layers};
 
@@ -24,8 +26,16 @@ pub(crate) struct Problem<'a> {
     pub inputs: Vec<PrunableLayer>,
     pub layers: Vec<LayerChoices>,
     pub protected: Vec<bool>,
-    budget: u64,
-    size: PackageSize,
+    pub budget: u64,
+    bytes: Bytes,
+}
+
+/// Where a solution's exact bytes come from.
+pub(crate) enum Bytes {
+    /// The package writer.
+    Package(PackageSize),
+    /// The price list, for storage that the package does not have, plus these bytes for everything else.
+    Listed(f64),
 }
 
 impl<'a> Problem<'a> {
@@ -42,8 +52,15 @@ impl<'a> Problem<'a> {
         let protected: Vec<bool> = (0..inputs.len()).map(|i| is_protected(options, &inputs, i)).collect();
         let choices =
             |(layer, protected): (&PrunableLayer, &bool)| choices(state, options, layer, *protected);
-        let layers = inputs.iter().zip(&protected).map(choices).collect::<Result<_, _>>()?;
-        Ok(Problem { state, inputs, layers, protected, budget, size })
+        let layers: Vec<LayerChoices> =
+            inputs.iter().zip(&protected).map(choices).collect::<Result<_, _>>()?;
+        let bytes = if options.method.has_package() {
+            Bytes::Package(size)
+        } else {
+            let dense: f64 = layers.iter().map(|l| l.layout.len() as f64).sum();
+            Bytes::Listed(size(&Masks::new()) as f64 - dense)
+        };
+        Ok(Problem { state, inputs, layers, protected, budget, bytes })
     }
 
     pub fn smallest(&self) -> Solution {
@@ -108,9 +125,7 @@ impl<'a> Problem<'a> {
                 continue;
             }
             let mut mask = vec![false; layer.layout.len()];
-            for &unit in &form.order[..choice.count] {
-                layer.layout.elements(form.kind, unit as usize).for_each(|e| mask[e] = true);
-            }
+            form.mark(&layer.layout, choice.count, &mut mask);
             if let Some(current) = self.state.masks.get(&input.weights) {
                 mask.iter_mut().zip(current).for_each(|(m, c)| *m &= c);
             }
@@ -127,8 +142,11 @@ impl<'a> Problem<'a> {
         (self.inputs[layer].name.clone(), bytes as u64)
     }
 
-    fn exact(&self, choices: &[Choice]) -> u64 {
-        (self.size)(&self.masks(choices))
+    pub fn exact(&self, choices: &[Choice]) -> u64 {
+        match &self.bytes {
+            Bytes::Package(size) => size(&self.masks(choices)),
+            Bytes::Listed(rest) => (self.listed_bytes(choices) + rest).ceil() as u64,
+        }
     }
 
     fn listed_bytes(&self, choices: &[Choice]) -> f64 {
@@ -214,12 +232,25 @@ fn choices(
     fits(alive.map_or(layout.len(), <[bool]>::len), "mask values")?;
     let total = scores.iter().map(|&s| f64::from(s)).sum();
     let input = LayerInput { layout, scores, alive, least_share: options.min_kept };
-    let kinds = if protected { vec![] } else { kinds(options, layout.channels) };
-    let units = kinds
-        .into_iter()
-        .flat_map(|kind| [Index::Bitmap, Index::Gaps].map(|index| Form::units(&input, kind, index)));
+    let units = if protected { vec![] } else { forms(options, &input) };
     let forms = std::iter::once(Form::dense(&layout, total)).chain(units).collect();
     Ok(LayerChoices { layout, forms, total })
+}
+
+/// The ways to store a layer that the method knows, besides dense.
+fn forms(options: &Options, input: &LayerInput) -> Vec<Form> {
+    match options.method {
+        Method::Unstructured => vec![unstructured(input)],
+        Method::Pattern => pattern(input).into_iter().collect(),
+        Method::OneInFour => n_of_four(input, 1).into_iter().collect(),
+        Method::TwoInFour => n_of_four(input, 2).into_iter().collect(),
+        Method::NInFour => [1, 2].into_iter().filter_map(|n| n_of_four(input, n)).collect(),
+        Method::FilterOnly | Method::Anneal { .. } => vec![],
+        Method::Lagrangian | Method::Uniform => {
+            let pair = |kind| [Index::Bitmap, Index::Gaps].map(|index| Form::units(input, kind, index));
+            kinds(options, input.layout.channels).into_iter().flat_map(pair).collect()
+        }
+    }
 }
 
 fn kinds(options: &Options, channels: usize) -> Vec<UnitKind> {

@@ -5,12 +5,16 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::Importance;
+use crate::anneal::anneal;
 use crate::channels::ChannelMap;
+use crate::filter_only::filter_only;
 use crate::filters::Channels;
-use crate::knapsack::Choice;
+use crate::knapsack::{Choice, Form, LayerChoices};
+use crate::method::Method;
 use crate::plan::{LayerPlan, PrunePlan, Reason};
 use crate::problem::{Problem, Solution};
 use crate::reduced::Reduced;
+use crate::uniform::uniform;
 use crate::units::{PrunableLayer, UnitKind, prunable_layers};
 
 /// Exact bytes of one graph's package under masks; weight tensors without a mask are dense.
@@ -23,6 +27,8 @@ pub type Sizer<'a> = dyn Fn(&Graph) -> Result<PackageSize, String> + 'a;
 /// What the scheduler may do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Options {
+    /// How masks are chosen. Groups, filterlets and filters below are for [`Method::Lagrangian`].
+    pub method: Method,
     /// Sizes of sub-filterlets to choose from, in input channels; those below a layer's input channels apply.
     pub groups: Vec<usize>,
     /// Whole filterlets may be chosen, too.
@@ -47,6 +53,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Options {
+            method: Method::default(),
             groups: vec![4, 8, 16],
             filterlets: true,
             filters: true,
@@ -140,14 +147,36 @@ pub enum ScheduleError {
 /// # Errors
 /// [`ScheduleError`].
 pub fn schedule(request: &Request) -> Result<PrunePlan, ScheduleError> {
-    match refine(request, settle_channels(request)?)? {
-        Some(plan) => Ok(plan),
-        None => {
-            let tightest = tightest(request)?;
-            let error = infeasible(request, &request.problem(&tightest)?);
-            refine(request, tightest)?.ok_or(error)
+    match request.options.method {
+        Method::Lagrangian => lagrangian(request),
+        Method::FilterOnly => {
+            let Some(state) = filter_only(request)? else {
+                return Err(infeasible(request, &request.problem(&tightest(request)?)?));
+            };
+            let problem = request.problem(&state)?;
+            plan(request, &problem, &problem.dense())
+        }
+        method => {
+            let state = Reduced::new(request.graph, request.importance, request.current);
+            let mut problem = request.problem(&state)?;
+            let solution = match method {
+                Method::Uniform => uniform(&problem),
+                Method::Anneal { seed } => anneal(&mut problem, seed),
+                _ => problem.solve_exactly(),
+            };
+            let solution = solution.ok_or_else(|| infeasible(request, &problem))?;
+            plan(request, &problem, &solution)
         }
     }
+}
+
+fn lagrangian(request: &Request) -> Result<PrunePlan, ScheduleError> {
+    if let Some(plan) = refine(request, settle_channels(request)?)? {
+        return Ok(plan);
+    }
+    let tightest = tightest(request)?;
+    let error = infeasible(request, &request.problem(&tightest)?);
+    refine(request, tightest)?.ok_or(error)
 }
 
 /// Solves for the state's channels, and again without those that the solution makes useless; `None` when even the
@@ -196,7 +225,7 @@ impl<'a> Request<'a> {
         (self.sizer)(graph).map_err(|reason| ScheduleError::Size { graph: graph.name.clone(), reason })
     }
 
-    fn problem<'s>(&'s self, state: &'s Reduced) -> Result<Problem<'s>, ScheduleError> {
+    pub(crate) fn problem<'s>(&'s self, state: &'s Reduced) -> Result<Problem<'s>, ScheduleError> {
         Problem::new(state, self.options, self.budget, self.size_of(&state.graph)?)
     }
 }
@@ -297,7 +326,7 @@ fn layer_plan(
         kept_filters: layer.layout.filters,
         total_filters: row.layout.filters,
         kept_units: choice.count,
-        total_units: layer.layout.unit_count(form.kind),
+        total_units: total_units(form, layer),
         kept_weights: total_weights,
         total_weights,
         bytes_before: total_weights as u64,
@@ -305,6 +334,11 @@ fn layer_plan(
         importance_removed_share: share.clamp(0.0, 1.0),
         reason: reason(problem, i, choice, row),
     }
+}
+
+/// Units of the layer; a form with its own units has no others.
+fn total_units(form: &Form, layer: &LayerChoices) -> usize {
+    if form.elements.is_some() { form.order.len() } else { layer.layout.unit_count(form.kind) }
 }
 
 fn reason(problem: &Problem, i: usize, choice: Choice, row: &PrunableLayer) -> Reason {

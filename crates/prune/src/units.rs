@@ -18,6 +18,12 @@ pub enum UnitKind {
     SubFilterlet(usize),
     /// A single weight.
     Weight,
+    /// Four of the nine weights of a 3×3 kernel (one input channel of one filter). Which four depends on the scores:
+    /// [`WeightLayout`] takes every weight for a unit.
+    Pattern,
+    /// The kept weights of four input channels at one position. Which ones depends on the scores: [`WeightLayout`]
+    /// takes every weight for a unit.
+    OfFour,
 }
 
 impl UnitKind {
@@ -27,7 +33,7 @@ impl UnitKind {
         match self {
             UnitKind::Dense | UnitKind::Filter | UnitKind::Filterlet => channels,
             UnitKind::SubFilterlet(g) => g.clamp(1, channels.max(1)),
-            UnitKind::Weight => 1,
+            UnitKind::Weight | UnitKind::Pattern | UnitKind::OfFour => 1,
         }
     }
 }
@@ -40,6 +46,8 @@ impl std::fmt::Display for UnitKind {
             UnitKind::Filterlet => f.write_str("filterlet"),
             UnitKind::SubFilterlet(g) => write!(f, "sub-filterlet {g}"),
             UnitKind::Weight => f.write_str("weight"),
+            UnitKind::Pattern => f.write_str("4-of-9 pattern"),
+            UnitKind::OfFour => f.write_str("n of 4"),
         }
     }
 }

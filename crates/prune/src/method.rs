@@ -1,0 +1,41 @@
+//! The ways to choose masks: the scheduler, the paper's, and the methods that both are compared with.
+
+use serde::{Deserialize, Serialize};
+
+/// How a plan is made. All share request, importance and plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// Filters, filterlets and sub-filterlets by importance per byte, through Lagrange multipliers.
+    #[default]
+    Lagrangian,
+    /// The same share of the finest units of every layer.
+    Uniform,
+    /// The paper's: simulated annealing over the shares of filterlets (α) and filters (β) that each layer loses, whole
+    /// filterlets only, filters only where the kernel is 1×1, and its index of two bytes per filterlet and per filter.
+    Anneal {
+        /// Seed of the random moves.
+        seed: u64,
+    },
+    /// Whole channels by importance per byte, the rest dense.
+    FilterOnly,
+    /// Single weights, stored as compressed sparse rows (a byte of column distance per weight).
+    Unstructured,
+    /// As PatDNN: 3×3 kernels keep one of eight 4-weight patterns of their layer or go as a whole; the weights of 1×1 and
+    /// fully connected layers go one by one.
+    Pattern,
+    /// One weight of every four input channels, or dense.
+    OneInFour,
+    /// Two weights of every four input channels, or dense.
+    TwoInFour,
+    /// For each layer dense, two or one weight of every four input channels.
+    NInFour,
+}
+
+impl Method {
+    /// True when the package format can store the result. The others are measured as a microcontroller would store
+    /// them: the dense package with other bytes for weights and index.
+    pub fn has_package(self) -> bool {
+        matches!(self, Method::Lagrangian | Method::Uniform | Method::FilterOnly)
+    }
+}
