@@ -80,6 +80,14 @@ impl Const {
     }
 }
 
+/// More axes than any real tensor has; keeps the bookkeeping of each value small.
+const MAX_RANK: usize = 16;
+
+/// Refuses absurd ranks.
+pub(crate) fn check_rank(rank: usize) -> Result<(), Fault> {
+    if rank <= MAX_RANK { Ok(()) } else { unsupported(format!("rank {rank}, up to {MAX_RANK} is supported")) }
+}
+
 /// Checked product of dimensions.
 pub(crate) fn element_count(dims: &[usize]) -> Option<usize> {
     dims.iter().try_fold(1usize, |n, &d| n.checked_mul(d))
@@ -113,6 +121,7 @@ pub(crate) fn is_float(data_type: i32) -> Result<bool, Fault> {
 
 /// Decodes a stored tensor. `folder` is where external data may lie.
 pub(crate) fn decode(tensor: &TensorProto, folder: Option<&Path>) -> Result<Const, Fault> {
+    check_rank(tensor.dims.len())?;
     let dims = dims_of(tensor)?;
     let Some(count) = element_count(&dims) else {
         return bad(format!("the dimensions {dims:?} overflow"));

@@ -1,50 +1,77 @@
 //! Patterns of several nodes that the graph has one operator for.
 
-use dtmm_graph::{Activation, Data, Graph, NodeId, Op, TensorId};
+use dtmm_graph::{Activation, Graph, NodeId, Op, TensorId};
 
 /// Puts biases that come as an Add into the operator before, and recognises HardSwish written out.
 pub(crate) fn fuse(graph: &mut Graph) {
-    while fold_one_bias(graph) {}
-    while fuse_one_hard_swish(graph) {}
+    fold_biases(graph);
+    fuse_hard_swish(graph);
 }
 
-/// The node that writes `tensor`, when nothing else reads it.
-fn sole_producer(graph: &Graph, tensor: TensorId) -> Option<NodeId> {
-    let output = graph.outputs.iter().any(|p| p.tensor == tensor);
-    let readers = graph.nodes.iter().flat_map(|n| &n.inputs).filter(|&&t| t == tensor).count();
-    if output || readers != 1 { None } else { graph.nodes.iter().position(|n| n.output == tensor) }
+/// A graph with who writes and reads each tensor.
+struct Wired<'a> {
+    graph: &'a Graph,
+    producers: Vec<Option<NodeId>>,
+    /// Readers of each tensor, model outputs included.
+    readers: Vec<usize>,
 }
 
-/// The activation and the constant of a two-input node, in whichever order.
-fn with_constant(graph: &Graph, node: NodeId) -> Option<(TensorId, TensorId)> {
-    let &[a, b] = &graph.nodes[node].inputs[..] else { return None };
-    match (graph.tensor(a).f32_data(), graph.tensor(b).f32_data()) {
-        (None, Some(_)) => Some((a, b)),
-        (Some(_), None) => Some((b, a)),
-        _ => None,
+impl<'a> Wired<'a> {
+    fn new(graph: &'a Graph) -> Self {
+        let mut readers: Vec<usize> = graph.consumers().iter().map(Vec::len).collect();
+        graph.outputs.iter().for_each(|p| readers[p.tensor.index()] += 1);
+        Wired { graph, producers: graph.producers(), readers }
+    }
+
+    /// The node that writes `tensor`, when nothing else reads it.
+    fn sole_producer(&self, tensor: TensorId) -> Option<NodeId> {
+        self.producers[tensor.index()].filter(|_| self.readers[tensor.index()] == 1)
+    }
+
+    /// The activation and the constant of a two-input node, in whichever order.
+    fn with_constant(&self, node: NodeId) -> Option<(TensorId, TensorId)> {
+        let &[a, b] = &self.graph.nodes[node].inputs[..] else { return None };
+        match (self.graph.tensor(a).f32_data(), self.graph.tensor(b).f32_data()) {
+            (None, Some(_)) => Some((a, b)),
+            (Some(_), None) => Some((b, a)),
+            _ => None,
+        }
+    }
+
+    fn is(&self, node: NodeId, op: &Op) -> bool {
+        self.graph.nodes[node].op == *op
     }
 }
 
-fn fold_one_bias(graph: &mut Graph) -> bool {
-    let found = (0..graph.nodes.len()).find_map(|i| bias_of(graph, i).map(|(p, bias)| (i, p, bias)));
-    let Some((add, producer, bias)) = found else { return false };
-    let count = graph.tensor(bias).len();
-    let mut tensor = graph.tensor(bias).clone();
-    tensor.shape = vec![count];
-    let bias = graph.add_tensor(tensor);
-    graph.nodes[producer].inputs.push(bias);
-    graph.nodes[producer].output = graph.nodes[add].output;
-    graph.nodes.remove(add);
-    true
+const ADD: Op = Op::Add { activation: Activation::None };
+const MUL: Op = Op::Mul { activation: Activation::None };
+
+fn fold_biases(graph: &mut Graph) {
+    let wired = Wired::new(graph);
+    let found: Vec<(NodeId, NodeId, TensorId)> =
+        (0..graph.nodes.len()).filter_map(|i| bias_of(&wired, i).map(|(p, bias)| (i, p, bias))).collect();
+    let mut keep = vec![true; graph.nodes.len()];
+    for (add, producer, bias) in found {
+        let mut tensor = graph.tensor(bias).clone();
+        tensor.shape = vec![tensor.len()];
+        let bias = graph.add_tensor(tensor);
+        let output = graph.nodes[add].output;
+        graph.nodes[producer].inputs.push(bias);
+        graph.nodes[producer].output = output;
+        keep[add] = false;
+    }
+    let mut keep = keep.into_iter();
+    graph.nodes.retain(|_| keep.next().unwrap_or(true));
 }
 
 /// The weighted node before this Add and the constant, when that is a bias.
-fn bias_of(graph: &Graph, add: NodeId) -> Option<(NodeId, TensorId)> {
-    if !matches!(graph.nodes[add].op, Op::Add { activation: Activation::None }) {
+fn bias_of(wired: &Wired, add: NodeId) -> Option<(NodeId, TensorId)> {
+    if !wired.is(add, &ADD) {
         return None;
     }
-    let (x, bias) = with_constant(graph, add)?;
-    let producer = sole_producer(graph, x)?;
+    let graph = wired.graph;
+    let (x, bias) = wired.with_constant(add)?;
+    let producer = wired.sole_producer(x)?;
     let node = &graph.nodes[producer];
     let channels = *graph.tensor(node.output).shape.last()?;
     let fits = graph.tensor(bias).shape == [1, 1, 1, channels]
@@ -55,79 +82,69 @@ fn bias_of(graph: &Graph, add: NodeId) -> Option<(NodeId, TensorId)> {
 }
 
 /// Finds `x * clip(x + 3, 0, 6) / 6`, in any order of the factors, and `x * clip(x / 6 + 0.5, 0, 1)`.
-fn fuse_one_hard_swish(graph: &mut Graph) -> bool {
-    let found = (0..graph.nodes.len()).find_map(|i| hard_swish_at(graph, i).map(|x| (i, x)));
-    let Some((last, x)) = found else { return false };
-    graph.nodes[last].op = Op::HardSwish;
-    graph.nodes[last].inputs = vec![x];
-    drop_dead_nodes(graph);
-    true
+fn fuse_hard_swish(graph: &mut Graph) {
+    let wired = Wired::new(graph);
+    let found: Vec<(NodeId, TensorId)> =
+        (0..graph.nodes.len()).filter_map(|i| hard_swish_at(&wired, i).map(|x| (i, x))).collect();
+    for &(node, x) in &found {
+        graph.nodes[node].op = Op::HardSwish;
+        graph.nodes[node].inputs = vec![x];
+    }
+    if !found.is_empty() {
+        drop_dead_nodes(graph);
+    }
 }
 
-fn hard_swish_at(graph: &Graph, last: NodeId) -> Option<TensorId> {
-    if !matches!(graph.nodes[last].op, Op::Mul { activation: Activation::None }) {
+fn hard_swish_at(wired: &Wired, last: NodeId) -> Option<TensorId> {
+    if !wired.is(last, &MUL) {
         return None;
     }
-    if let Some(x) = product_with_gate(graph, last, 1.0) {
+    if let Some(x) = product_with_gate(wired, last, 1.0) {
         return Some(x);
     }
     // (x * clip(x + 3, 0, 6)) * (1 / 6)
-    let (inner, factor) = with_constant(graph, last)?;
-    let sixth = scalar(graph, factor).is_some_and(|v| close(v, 1.0 / 6.0));
-    let product = sole_producer(graph, inner).filter(|_| sixth)?;
-    product_with_gate(graph, product, 6.0)
+    let (inner, factor) = wired.with_constant(last)?;
+    let sixth = close(scalar(wired, factor)?, 1.0 / 6.0);
+    let product = wired.sole_producer(inner).filter(|&p| sixth && wired.is(p, &MUL))?;
+    product_with_gate(wired, product, 6.0)
 }
 
-/// `x` when the node is `x * gate(x)` with a gate that reaches from 0 to `top`.
-fn product_with_gate(graph: &Graph, node: NodeId, top: f32) -> Option<TensorId> {
-    let n = &graph.nodes[node];
-    let &[a, b] = &n.inputs[..] else { return None };
-    if !matches!(n.op, Op::Mul { activation: Activation::None }) {
-        return None;
-    }
-    let is_gate = |x: TensorId, gate: TensorId| gate_input(graph, gate) == Some((x, top));
-    if is_gate(a, b) {
-        Some(a)
-    } else if is_gate(b, a) {
-        Some(b)
-    } else {
-        None
-    }
+/// `x` when the product is `x * gate(x)` with a gate that reaches from 0 to `top`.
+fn product_with_gate(wired: &Wired, product: NodeId, top: f32) -> Option<TensorId> {
+    let &[a, b] = &wired.graph.nodes[product].inputs[..] else { return None };
+    let is_gate = |x: TensorId, gate: TensorId| gate_of(wired, gate) == Some((x, top));
+    let x = if is_gate(a, b) { a } else { b };
+    (is_gate(a, b) || is_gate(b, a)).then_some(x)
 }
 
 /// Input and upper end of a hard-sigmoid gate: `clip(x + 3, 0, 6)`, the same over 6, or `clip(x / 6 + 0.5, 0, 1)`.
-fn gate_input(graph: &Graph, gate: TensorId) -> Option<(TensorId, f32)> {
-    let node = sole_producer(graph, gate)?;
-    match graph.nodes[node].op {
-        Op::Mul { activation: Activation::None } => {
-            let (clipped, factor) = with_constant(graph, node)?;
-            let (x, top) = gate_input(graph, clipped)?;
-            (top == 6.0 && close(scalar(graph, factor)?, 1.0 / 6.0)).then_some((x, 1.0))
-        }
-        Op::Clip { min: 0.0, max } => {
-            let add = sole_producer(graph, graph.nodes[node].inputs[0])?;
-            if !matches!(graph.nodes[add].op, Op::Add { activation: Activation::None }) {
-                return None;
-            }
-            let (inner, shift) = with_constant(graph, add)?;
-            let shift = scalar(graph, shift)?;
-            if max == 6.0 && shift == 3.0 {
-                return Some((inner, 6.0));
-            }
-            let mul = sole_producer(graph, inner).filter(|_| max == 1.0 && shift == 0.5)?;
-            if !matches!(graph.nodes[mul].op, Op::Mul { activation: Activation::None }) {
-                return None;
-            }
-            let (x, factor) = with_constant(graph, mul)?;
-            close(scalar(graph, factor)?, 1.0 / 6.0).then_some((x, 1.0))
-        }
-        _ => None,
+fn gate_of(wired: &Wired, gate: TensorId) -> Option<(TensorId, f32)> {
+    let node = wired.sole_producer(gate)?;
+    if !wired.is(node, &MUL) {
+        return clip_gate(wired, node);
     }
+    let (clipped, factor) = wired.with_constant(node)?;
+    let (x, top) = clip_gate(wired, wired.sole_producer(clipped)?)?;
+    (top == 6.0 && close(scalar(wired, factor)?, 1.0 / 6.0)).then_some((x, 1.0))
 }
 
-fn scalar(graph: &Graph, tensor: TensorId) -> Option<f32> {
-    match &graph.tensor(tensor).data {
-        Some(Data::F32(v)) if v.len() == 1 => Some(v[0]),
+fn clip_gate(wired: &Wired, clip: NodeId) -> Option<(TensorId, f32)> {
+    let node = &wired.graph.nodes[clip];
+    let Op::Clip { min: 0.0, max } = node.op else { return None };
+    let add = wired.sole_producer(node.inputs[0]).filter(|&a| wired.is(a, &ADD))?;
+    let (inner, shift) = wired.with_constant(add)?;
+    let shift = scalar(wired, shift)?;
+    if max == 6.0 && shift == 3.0 {
+        return Some((inner, 6.0));
+    }
+    let scale = wired.sole_producer(inner).filter(|&m| wired.is(m, &MUL) && max == 1.0 && shift == 0.5)?;
+    let (x, factor) = wired.with_constant(scale)?;
+    close(scalar(wired, factor)?, 1.0 / 6.0).then_some((x, 1.0))
+}
+
+fn scalar(wired: &Wired, tensor: TensorId) -> Option<f32> {
+    match wired.graph.tensor(tensor).f32_data() {
+        Some(&[value]) => Some(value),
         _ => None,
     }
 }
@@ -137,7 +154,7 @@ fn close(a: f32, b: f32) -> bool {
 }
 
 /// Removes nodes whose output nothing reads.
-pub(crate) fn drop_dead_nodes(graph: &mut Graph) {
+fn drop_dead_nodes(graph: &mut Graph) {
     let mut read = vec![false; graph.tensors.len()];
     graph.outputs.iter().for_each(|p| read[p.tensor.index()] = true);
     let mut keep = vec![false; graph.nodes.len()];

@@ -17,6 +17,8 @@ mod metadata;
 mod order;
 #[allow(clippy::all, unused_qualifications)]
 mod proto;
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub use error::{ExportError, ImportError, UnsupportedOp};

@@ -77,6 +77,7 @@ impl Call<'_> {
 
     /// The number of elements of a result, refused when it is out of proportion.
     fn count(&self, dims: &[usize]) -> Result<usize, Fault> {
+        constant::check_rank(dims.len())?;
         match element_count(dims) {
             Some(n) if n <= self.limit.min(MAX_ELEMENTS) => Ok(n),
             _ => bad(format!("a constant of shape {dims:?} is out of proportion to the file")),

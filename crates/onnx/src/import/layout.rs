@@ -2,12 +2,13 @@
 
 use super::context::{Act, NodeImport, Value, one};
 use crate::attributes::{axes, axis};
-use crate::constant::{Const, is_float};
+use crate::constant::{Const, check_rank, is_float};
 use crate::error::{Fault, bad, unsupported};
 
 pub(crate) fn reshape(n: &mut NodeImport) -> Result<Vec<Value>, Fault> {
     let act = n.act(0)?;
     let dims = new_dims(n, &act.view.dims())?;
+    check_rank(dims.len())?;
     let act = reshaped(n, &act, &dims)?;
     one(act.tensor, act.view)
 }

@@ -15,7 +15,7 @@ mod resize;
 mod slice;
 mod window;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -78,7 +78,9 @@ fn import_model(bytes: &[u8], file: &str, folder: Option<&Path>) -> Result<Graph
     };
     let order = execution_order(graph).map_err(|e| order_error(graph, file, e))?;
     let constants = decode_initializers(graph, file, folder)?;
-    let job = Job { file, graph, order, constants, opset: opset(&model, file)?, folder, bytes: bytes.len() };
+    let initializers = graph.initializer.iter().map(|t| t.name.as_str()).collect();
+    let opset = opset(&model, file)?;
+    let job = Job { file, graph, order, initializers, constants, opset, folder, bytes: bytes.len() };
     let mut imported = job.with_best_layout()?;
     imported.preprocessing = metadata::preprocessing(&model, file)?;
     imported.name = if graph.name.is_empty() { file.to_owned() } else { graph.name.clone() };
@@ -120,8 +122,7 @@ fn decode_initializers(
     file: &str,
     folder: Option<&Path>,
 ) -> Result<HashMap<String, Rc<Const>>, ImportError> {
-    let read: std::collections::HashSet<&str> =
-        graph.node.iter().flat_map(|n| n.input.iter().map(String::as_str)).collect();
+    let read: HashSet<&str> = graph.node.iter().flat_map(|n| n.input.iter().map(String::as_str)).collect();
     let used = graph.initializer.iter().filter(|t| read.contains(t.name.as_str()));
     used.map(|tensor| match constant::decode(tensor, folder) {
         Ok(value) => Ok((tensor.name.clone(), Rc::new(value))),
@@ -147,6 +148,7 @@ struct Job<'a> {
     file: &'a str,
     graph: &'a GraphProto,
     order: Vec<usize>,
+    initializers: HashSet<&'a str>,
     constants: HashMap<String, Rc<Const>>,
     opset: i64,
     folder: Option<&'a Path>,
@@ -172,7 +174,7 @@ impl<'a> Job<'a> {
         for (name, value) in &self.constants {
             importer.values.insert(name.clone(), Value::Const(value.clone()));
         }
-        for input in self.graph.input.iter().filter(|i| !self.is_initializer(&i.name)) {
+        for input in self.graph.input.iter().filter(|i| !self.initializers.contains(i.name.as_str())) {
             self.add_input(&mut importer, input, layout)?;
         }
         let mut unsupported = vec![];
@@ -186,10 +188,6 @@ impl<'a> Job<'a> {
             self.add_output(&mut importer, output, layout)?;
         }
         Ok(importer.graph)
-    }
-
-    fn is_initializer(&self, name: &str) -> bool {
-        self.constants.contains_key(name) || self.graph.initializer.iter().any(|t| t.name == name)
     }
 
     fn add_input(
