@@ -3,6 +3,8 @@
 
 mod elementwise;
 mod layout;
+#[cfg(test)]
+mod tests;
 mod windowed;
 
 use thiserror::Error;
