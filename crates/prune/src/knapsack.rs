@@ -107,6 +107,27 @@ impl Form {
         })
     }
 
+    /// The same units under another index: the order is the same when all units have one size.
+    pub fn reindexed(&self, input: &LayerInput, index: Index) -> Self {
+        let layout = &input.layout;
+        if !layout.channels.is_multiple_of(self.kind.group(layout.channels)) {
+            return Form::units(input, self.kind, index);
+        }
+        let before = self.kind.group(layout.channels) as f64 + unit_index_bytes(self.index) as f64;
+        let after = self.kind.group(layout.channels) as f64 + unit_index_bytes(index) as f64;
+        Form {
+            kind: self.kind,
+            index,
+            index_bytes: fixed_index_bytes(layout, self.kind, index) as f64,
+            order: self.order.clone(),
+            density: self.density.iter().map(|d| d * before / after).collect(),
+            kept: self.kept.clone(),
+            bytes: (0..=self.order.len()).map(|n| n as f64 * after).collect(),
+            least: self.least,
+            elements: None,
+        }
+    }
+
     /// Sorts units by importance per byte.
     pub fn ranked(units: Units) -> Self {
         let Units { scores, bytes, alive, .. } = &units;

@@ -14,6 +14,7 @@ mod filter_only;
 mod filters;
 mod importance;
 mod knapsack;
+mod mask_bits;
 mod method;
 mod plan;
 mod problem;

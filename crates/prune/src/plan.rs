@@ -11,6 +11,7 @@ use crate::units::UnitKind;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PrunePlan {
     /// For each pruned weight tensor one `bool` per element (true: kept); a dense layer has no entry.
+    #[serde(with = "crate::mask_bits")]
     pub masks: Masks,
     /// Filters (output channels) to take out of the model with all that is tied to them, per weight tensor, ascending.
     /// Their weights and the columns that read them are pruned in `masks`, too.

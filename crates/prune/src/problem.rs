@@ -247,7 +247,11 @@ fn forms(options: &Options, input: &LayerInput) -> Vec<Form> {
         Method::NInFour => [1, 2].into_iter().filter_map(|n| n_of_four(input, n)).collect(),
         Method::FilterOnly | Method::Anneal { .. } => vec![],
         Method::Lagrangian | Method::Uniform => {
-            let pair = |kind| [Index::Bitmap, Index::Gaps].map(|index| Form::units(input, kind, index));
+            let pair = |kind| {
+                let bitmap = Form::units(input, kind, Index::Bitmap);
+                let gaps = bitmap.reindexed(input, Index::Gaps);
+                [bitmap, gaps]
+            };
             kinds(options, input.layout.channels).into_iter().flat_map(pair).collect()
         }
     }
