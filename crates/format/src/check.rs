@@ -3,9 +3,11 @@
 use core::ops::Range;
 
 use crate::layer::Storage;
-use crate::params::{Clamp, Elementwise, Rescale, Window};
 use crate::tensor::ARENA_ALIGNMENT;
-use crate::{FormatError, Layer, Linear, NO_TENSOR, Package, Params, Place, Rule, Shape, Tensor};
+use crate::{
+    Clamp, Elementwise, FormatError, Layer, Linear, NO_TENSOR, Package, Params, Place, Rescale, Rule, Shape,
+    Tensor, Window,
+};
 
 /// Checks everything but the header.
 pub(crate) fn check(package: &Package<'_>) -> Result<(), FormatError> {

@@ -147,6 +147,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 256 }))]
+
         #[test]
         fn both_indexes_give_back_what_was_kept(
             kept in prop::collection::vec(prop::bool::weighted(0.02), 0..2000),

@@ -20,7 +20,7 @@
 //! | tensor table | 20 each | [`tensor`] |
 //! | layer table | 20 each | [`layer`] |
 //! | port table: the inputs' tensor indexes, then the outputs' (u16 each) | 2 each, to a multiple of 4 | here |
-//! | parameter records, one per layer that has one | varies | [`params`], [`linear`], [`fwcs`] |
+//! | parameter records, one per layer that has one | varies | [`params`], [`window`], [`linear`], [`fwcs`] |
 //! | data of constant tensors | one byte per element, each to a multiple of 4 | [`tensor`] |
 //! | optional: preprocessing, port descriptions, names | varies | [`preprocessing`], [`ports`], [`names`] |
 //! | padding to a multiple of 16 | 0..=15 | |
@@ -56,8 +56,10 @@ mod package;
 pub mod params;
 pub mod ports;
 pub mod preprocessing;
+mod scaling;
 pub mod size;
 pub mod tensor;
+pub mod window;
 #[cfg(feature = "alloc")]
 mod writer;
 
@@ -66,10 +68,12 @@ pub use header::Header;
 pub use layer::{Layer, Opcode, Scratch, Storage};
 pub use linear::{Linear, Weights};
 pub use package::Package;
-pub use params::{Clamp, Elementwise, Params, Rescale, Window};
+pub use params::Params;
 pub use ports::{PortElement, PortInfo};
 pub use preprocessing::Preprocessing;
+pub use scaling::{Clamp, Elementwise, Rescale};
 pub use tensor::{Place, Shape, Tensor};
+pub use window::Window;
 #[cfg(feature = "alloc")]
 pub use writer::{WriteError, Writer, le16, le32};
 

@@ -20,8 +20,7 @@
 
 use crate::bytes::{Emitter, Reader};
 use crate::fwcs::{RunShape, bitmap_bytes};
-use crate::layer::Storage;
-use crate::params::Clamp;
+use crate::{Clamp, Storage};
 
 /// Bytes before the arrays.
 pub const FIXED_LEN: usize = 16;

@@ -26,61 +26,8 @@
 
 use crate::bytes::{Emitter, Reader};
 use crate::layer::{Opcode, Record, Storage};
-use crate::{BufferTooSmall, Linear, Shape};
-
-/// Bytes of a window.
-pub const WINDOW_LEN: usize = 20;
-
-/// How a kernel slides over an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
-    /// Kernel height, width.
-    pub kernel: [u16; 2],
-    /// Step between outputs.
-    pub stride: [u16; 2],
-    /// Step between kernel positions.
-    pub dilation: [u16; 2],
-    /// Padding above, below, left, right.
-    pub padding: [u16; 4],
-}
-
-/// The interval that an output is clamped to, `min <= max`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Clamp {
-    /// Lower end.
-    pub min: i8,
-    /// Upper end.
-    pub max: i8,
-}
-
-impl Clamp {
-    /// No clamp.
-    pub const NONE: Self = Clamp { min: i8::MIN, max: i8::MAX };
-}
-
-/// `clamp(zero_point_out + multiply(x, multiplier, shift))`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rescale {
-    /// Q31, not negative.
-    pub multiplier: i32,
-    /// Positive to the left.
-    pub shift: i8,
-    /// Clamp of the output.
-    pub clamp: Clamp,
-}
-
-/// Scaling of Add and Sub: both inputs, less their zero points and shifted left, are brought to a common scale.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Elementwise {
-    /// Q31 multipliers of input 1, input 2 and the output.
-    pub multiplier: [i32; 3],
-    /// Their shifts.
-    pub shift: [i8; 3],
-    /// Left shift of both inputs (20 in TFLite).
-    pub left_shift: u8,
-    /// Clamp of the output.
-    pub clamp: Clamp,
-}
+pub use crate::window::WINDOW_LEN;
+use crate::{BufferTooSmall, Clamp, Elementwise, Linear, Rescale, Shape, Window};
 
 /// The parameters of a layer. Numbers in slices are little-endian as in the blob.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -390,73 +337,5 @@ impl<'a> Params<'a> {
                 Params::Reshape
             }
         })
-    }
-}
-
-impl Window {
-    fn parse(r: &mut Reader<'_>) -> Option<Self> {
-        Some(Window {
-            kernel: [r.u16()?, r.u16()?],
-            stride: [r.u16()?, r.u16()?],
-            dilation: [r.u16()?, r.u16()?],
-            padding: [r.u16()?, r.u16()?, r.u16()?, r.u16()?],
-        })
-    }
-
-    fn emit(&self, e: &mut Emitter<'_>) -> Option<()> {
-        for pair in [self.kernel, self.stride, self.dilation] {
-            e.numbers(&pair.map(u16::to_le_bytes))?;
-        }
-        e.numbers(&self.padding.map(u16::to_le_bytes))
-    }
-
-    /// Output height and width for an input of `size`; `None` when the window is impossible: a zero, or a kernel larger
-    /// than the padded input.
-    pub fn output_size(&self, size: [usize; 2]) -> Option<[usize; 2]> {
-        let [top, bottom, left, right] = self.padding;
-        let ([kh, kw], [sh, sw], [dh, dw]) = (self.kernel, self.stride, self.dilation);
-        let [h, w] = size;
-        Some([axis_output(h, [kh, sh, dh, top, bottom])?, axis_output(w, [kw, sw, dw, left, right])?])
-    }
-}
-
-/// One axis of [`Window::output_size`]: kernel, stride, dilation, padding before, padding after.
-fn axis_output(size: usize, numbers: [u16; 5]) -> Option<usize> {
-    let [kernel, stride, dilation, before, after] = numbers.map(usize::from);
-    if kernel == 0 || stride == 0 || dilation == 0 {
-        return None;
-    }
-    let reach = (kernel - 1).checked_mul(dilation)?.checked_add(1)?;
-    let padded = size.checked_add(before)?.checked_add(after)?;
-    Some(padded.checked_sub(reach)?.checked_div(stride)? + 1)
-}
-
-impl Clamp {
-    fn parse(r: &mut Reader<'_>) -> Option<Self> {
-        Some(Clamp { min: r.i8()?, max: r.i8()? })
-    }
-}
-
-impl Rescale {
-    fn parse(r: &mut Reader<'_>) -> Option<Self> {
-        Some(Rescale { multiplier: r.i32()?, shift: r.i8()?, clamp: Clamp::parse(r)? })
-    }
-}
-
-impl Elementwise {
-    fn parse(r: &mut Reader<'_>) -> Option<Self> {
-        Some(Elementwise {
-            multiplier: [r.i32()?, r.i32()?, r.i32()?],
-            shift: [r.i8()?, r.i8()?, r.i8()?],
-            left_shift: r.u8()?,
-            clamp: Clamp::parse(r)?,
-        })
-    }
-
-    fn emit(&self, e: &mut Emitter<'_>) -> Option<()> {
-        e.numbers(&self.multiplier.map(i32::to_le_bytes))?;
-        e.i8s(&self.shift)?;
-        e.bytes(&[self.left_shift])?;
-        e.i8s(&[self.clamp.min, self.clamp.max, 0, 0])
     }
 }

@@ -1,6 +1,6 @@
 //! Exact package sizes before a byte is written, for budgets.
 
-use crate::{ALIGNMENT, header, layer, linear, params, tensor};
+use crate::{ALIGNMENT, header, layer, linear, tensor, window};
 
 /// Bytes of a package without its parameter records, constants and host sections: header and tables. `ports` =
 /// inputs plus outputs.
@@ -17,7 +17,7 @@ pub const fn package_len(tables: usize, records: usize, constants: usize, host: 
 
 /// Bytes of the record of a Conv2d or DepthwiseConv2d; arguments as in [`linear::record_len`].
 pub const fn conv2d_len(filters: usize, scales: usize, weight_bytes: usize, index_bytes: usize) -> usize {
-    params::WINDOW_LEN + linear::record_len(filters, scales, weight_bytes, index_bytes)
+    window::WINDOW_LEN + linear::record_len(filters, scales, weight_bytes, index_bytes)
 }
 
 /// Bytes of the record of a FullyConnected; arguments as in [`linear::record_len`].

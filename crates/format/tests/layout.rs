@@ -2,8 +2,7 @@
 
 use dtmm_format::{
     Clamp, Elementwise, Layer, Linear, NO_TENSOR, Package, Params, Place, PortElement, PortInfo,
-    Preprocessing, Rescale, Scratch, Shape, Tensor, Weights, Window, Writer, le16, le32, linear, params,
-    size,
+    Preprocessing, Rescale, Scratch, Shape, Tensor, Weights, Window, Writer, le16, le32, linear, size,
 };
 
 /// A package with every kind of section, written by hand.
@@ -153,5 +152,5 @@ fn every_record_has_the_length_it_says() {
         assert!(len == 0 || params.emit(&mut exact[..len - 1]).is_err(), "{params:?} fits into too little");
     }
     assert_eq!(linear::record_len(2, 2, 3, 0), linear.encoded_len());
-    assert_eq!(params::WINDOW_LEN + linear.encoded_len(), size::conv2d_len(2, 2, 3, 0));
+    assert_eq!(dtmm_format::window::WINDOW_LEN + linear.encoded_len(), size::conv2d_len(2, 2, 3, 0));
 }

@@ -1,0 +1,58 @@
+//! The window of convolutions and pools: u16 kernel h, w; u16 stride h, w; u16 dilation h, w; u16 padding top,
+//! bottom, left, right.
+
+use crate::bytes::{Emitter, Reader};
+
+/// Bytes of a window.
+pub const WINDOW_LEN: usize = 20;
+
+/// How a kernel slides over an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Kernel height, width.
+    pub kernel: [u16; 2],
+    /// Step between outputs.
+    pub stride: [u16; 2],
+    /// Step between kernel positions.
+    pub dilation: [u16; 2],
+    /// Padding above, below, left, right.
+    pub padding: [u16; 4],
+}
+
+impl Window {
+    pub(crate) fn parse(r: &mut Reader<'_>) -> Option<Self> {
+        Some(Window {
+            kernel: [r.u16()?, r.u16()?],
+            stride: [r.u16()?, r.u16()?],
+            dilation: [r.u16()?, r.u16()?],
+            padding: [r.u16()?, r.u16()?, r.u16()?, r.u16()?],
+        })
+    }
+
+    pub(crate) fn emit(&self, e: &mut Emitter<'_>) -> Option<()> {
+        for pair in [self.kernel, self.stride, self.dilation] {
+            e.numbers(&pair.map(u16::to_le_bytes))?;
+        }
+        e.numbers(&self.padding.map(u16::to_le_bytes))
+    }
+
+    /// Output height and width for an input of `size`; `None` when the window is impossible: a zero, or a kernel larger
+    /// than the padded input.
+    pub fn output_size(&self, size: [usize; 2]) -> Option<[usize; 2]> {
+        let [top, bottom, left, right] = self.padding;
+        let ([kh, kw], [sh, sw], [dh, dw]) = (self.kernel, self.stride, self.dilation);
+        let [h, w] = size;
+        Some([axis_output(h, [kh, sh, dh, top, bottom])?, axis_output(w, [kw, sw, dw, left, right])?])
+    }
+}
+
+/// One axis of [`Window::output_size`]: kernel, stride, dilation, padding before, padding after.
+fn axis_output(size: usize, numbers: [u16; 5]) -> Option<usize> {
+    let [kernel, stride, dilation, before, after] = numbers.map(usize::from);
+    if kernel == 0 || stride == 0 || dilation == 0 {
+        return None;
+    }
+    let reach = (kernel - 1).checked_mul(dilation)?.checked_add(1)?;
+    let padded = size.checked_add(before)?.checked_add(after)?;
+    Some(padded.checked_sub(reach)?.checked_div(stride)? + 1)
+}
