@@ -108,8 +108,8 @@ pub fn package_size(graph: &Graph, masks: &Masks) -> Result<SizeBreakdown, PackE
 impl Sized {
     fn of(step: &Step) -> Option<Self> {
         let data = step.kind.linear()?;
-        let window =
-            if matches!(step.kind, Kind::FullyConnected(_)) { 0 } else { dtmm_format::params::WINDOW_LEN };
+        let convolution = size::conv2d_len(0, 0, 0, 0) - size::fully_connected_len(0, 0, 0, 0);
+        let window = if matches!(step.kind, Kind::FullyConnected(_)) { 0 } else { convolution };
         Some(Sized {
             name: step.name.clone(),
             weights: data.weights_id,

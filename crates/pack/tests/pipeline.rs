@@ -210,6 +210,19 @@ fn samples_in_source_layout_are_checked_and_converted() {
     assert!(matches!(session.run_i8(&[]), Err(PackError::Sample { .. })));
 }
 
+#[test]
+fn convolutions_may_pad_by_more_than_their_kernel() {
+    let mut n = Net::new();
+    let x = n.b.input("x", [1, 4, 5, 3]);
+    let w = n.weights("w", &[4, 1, 1, 3], 3);
+    let padding = Padding { top: 2, bottom: 1, left: 1, right: 3 };
+    let window = Window { padding, ..Window::new([1, 1]) };
+    let y = n.b.op("c", Op::Conv2d { window, activation: Activation::None }, &[x, w]);
+    let float = n.b.finish(&[y]).unwrap();
+    let difference = largest_difference(&float, &pack(&quantized(&float)).unwrap().bytes, 0);
+    assert!(difference < 0.05, "off by {difference}");
+}
+
 /// Bits of a mask that repeats over the runs of `group` weights.
 fn mask(n: usize, group: usize, bits: u64) -> Vec<bool> {
     (0..n).map(|i| bits >> (i / group * 7 % 64) & 1 == 1).collect()

@@ -1,6 +1,6 @@
 //! Float operators at the edges of an int8 graph become int8 operators.
 
-use dtmm_graph::{ElementType, Graph, Node, NodeId, Op, Port, QuantParams, TensorId, transform};
+use dtmm_graph::{ElementType, Graph, Node, NodeId, Op, QuantParams, TensorId, transform};
 
 use crate::params::fixed_output_params;
 
@@ -19,38 +19,6 @@ pub fn absorb_float_edges(graph: &mut Graph) {
     if changed {
         transform::remove_dead_nodes(graph);
     }
-}
-
-/// The int8 part of a graph whose only output is computed in float behind a Dequantize, and the float part from there
-/// on: running both gives the source model's own values, where [`absorb_float_edges`] gives int8 approximations. `None`
-/// for any other graph.
-pub fn split_float_tail(graph: &Graph) -> Option<(Graph, Graph)> {
-    let [output] = graph.outputs.as_slice() else { return None };
-    let (mut at, mut tail_nodes) = (output.tensor, vec![]);
-    while dequantized(graph, at).is_none() {
-        let node = graph.nodes.iter().find(|n| n.output == at)?;
-        let [input] = *node.inputs.as_slice() else { return None };
-        tail_nodes.insert(0, node.clone());
-        at = input;
-    }
-    if tail_nodes.is_empty() {
-        return None;
-    }
-    let shape = graph.tensor(at).shape.clone();
-    let port = Port {
-        tensor: at,
-        name: graph.tensor(at).name.clone(),
-        perm: (0..shape.len()).collect(),
-        source_shape: shape,
-        element_type: ElementType::F32,
-        quant: None,
-    };
-    let mut tail = Graph { nodes: tail_nodes, inputs: vec![port.clone()], ..graph.clone() };
-    let mut head = Graph { outputs: vec![port], ..graph.clone() };
-    transform::remove_dead_nodes(&mut head);
-    head.drop_unused_tensors();
-    tail.drop_unused_tensors();
-    Some((head, tail))
 }
 
 /// Node `n` behind a Dequantize: reads the int8 tensor, and a new Dequantize follows it.
@@ -144,18 +112,6 @@ mod tests {
         assert_eq!((g.inputs, g.outputs), (before.inputs, before.outputs));
         let softmax = g.nodes.iter().find(|n| n.op.name() == "Softmax").unwrap().output;
         assert_eq!(g.tensors[softmax.index()].quant, fixed_output_params(&Op::Softmax { beta: 1.0 }));
-    }
-
-    #[test]
-    fn head_and_tail_meet_at_the_dequantize() {
-        let (head, tail) = split_float_tail(&mixed()).unwrap();
-        head.verify().unwrap();
-        tail.verify().unwrap();
-        let names = |g: &Graph| g.nodes.iter().map(|n| n.op.name()).collect::<Vec<_>>();
-        assert_eq!(names(&head), ["Reshape", "Quantize", "Relu", "Dequantize"]);
-        assert_eq!(names(&tail), ["Softmax", "Reshape"]);
-        assert_eq!(tail.outputs[0].name, mixed().outputs[0].name);
-        assert_eq!(split_float_tail(&head), None);
     }
 
     #[test]

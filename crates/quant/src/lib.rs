@@ -16,7 +16,7 @@ mod ranges;
 mod weights;
 
 pub use dequantize::dequantize;
-pub use edges::{absorb_float_edges, split_float_tail};
+pub use edges::absorb_float_edges;
 pub use error::QuantError;
 pub use observer::Observer;
 pub use params::{activation_params, fixed_output_params, quantize_multiplier, quantize_value};
