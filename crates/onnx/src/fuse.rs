@@ -2,9 +2,11 @@
 
 use dtmm_graph::{Activation, Graph, NodeId, Op, TensorId};
 
-/// Puts biases that come as an Add into the operator before, and recognises HardSwish written out.
+/// Puts biases that come as an Add into the operator before and zero padding into the convolution behind, and
+/// recognises HardSwish written out.
 pub(crate) fn fuse(graph: &mut Graph) {
     fold_biases(graph);
+    fold_padding(graph);
     fuse_hard_swish(graph);
 }
 
@@ -81,6 +83,29 @@ fn bias_of(wired: &Wired, add: NodeId) -> Option<(NodeId, TensorId)> {
     fits.then_some((producer, bias))
 }
 
+/// Keras writes the padding of strided convolutions as a node of its own.
+fn fold_padding(graph: &mut Graph) {
+    let wired = Wired::new(graph);
+    let found: Vec<(NodeId, NodeId)> = (0..graph.nodes.len())
+        .filter(|&i| matches!(graph.nodes[i].op, Op::Conv2d { .. } | Op::DepthwiseConv2d { .. }))
+        .filter_map(|i| wired.sole_producer(graph.nodes[i].inputs[0]).map(|pad| (i, pad)))
+        .collect();
+    for (conv, pad) in found {
+        let Op::Pad { before: [0, top, left, 0], after: [0, bottom, right, 0], value: 0.0 } =
+            graph.nodes[pad].op
+        else {
+            continue;
+        };
+        graph.nodes[conv].inputs[0] = graph.nodes[pad].inputs[0];
+        if let Op::Conv2d { window, .. } | Op::DepthwiseConv2d { window, .. } = &mut graph.nodes[conv].op {
+            let p = &mut window.padding;
+            (p.top, p.left) = (p.top + top, p.left + left);
+            (p.bottom, p.right) = (p.bottom + bottom, p.right + right);
+        }
+    }
+    drop_dead_nodes(graph);
+}
+
 /// Finds `x * clip(x + 3, 0, 6) / 6`, in any order of the factors, and `x * clip(x / 6 + 0.5, 0, 1)`.
 fn fuse_hard_swish(graph: &mut Graph) {
     let wired = Wired::new(graph);
@@ -90,9 +115,7 @@ fn fuse_hard_swish(graph: &mut Graph) {
         graph.nodes[node].op = Op::HardSwish;
         graph.nodes[node].inputs = vec![x];
     }
-    if !found.is_empty() {
-        drop_dead_nodes(graph);
-    }
+    drop_dead_nodes(graph);
 }
 
 fn hard_swish_at(wired: &Wired, last: NodeId) -> Option<TensorId> {

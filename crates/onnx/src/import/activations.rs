@@ -36,6 +36,24 @@ fn clip(n: &NodeImport) -> Result<Op, Fault> {
     Ok(if min == 0.0 && max == f32::MAX { Op::Relu } else { Op::Clip { min, max } })
 }
 
+/// Min or Max with a scalar constant, which is a one-sided Clip.
+pub(crate) fn bound(n: &mut NodeImport) -> Result<Vec<Value>, Fault> {
+    let (x, c) = if matches!(n.input(0), Some(Value::Const(_))) { (1, 0) } else { (0, 1) };
+    let act = n.act(x)?;
+    let c = n.weights(c)?;
+    if n.input_count() != 2 || c.values.len() != 1 || c.dims.len() > act.view.rank() {
+        return unsupported("only with one activation and one scalar constant");
+    }
+    let value = c.scalar()?.clamp(f32::MIN, f32::MAX);
+    let op = match n.op() {
+        "Max" if value == 0.0 => Op::Relu,
+        "Max" => Op::Clip { min: value, max: f32::MAX },
+        _ => Op::Clip { min: f32::MIN, max: value },
+    };
+    let y = n.emit(op, &[act.tensor])?;
+    one(y, act.view)
+}
+
 /// `clamp(alpha * x + beta, 0, 1)` from the operators that there are.
 fn hard_sigmoid(n: &mut NodeImport) -> Result<Vec<Value>, Fault> {
     let act = n.act(0)?;

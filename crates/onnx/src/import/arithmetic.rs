@@ -238,6 +238,9 @@ impl NodeImport<'_> {
     ) -> Result<TensorId, Fault> {
         self.importer.charge(values.len())?;
         let shape: Vec<usize> = groups.iter().map(|g| g.iter().map(|&a| dims[a]).product()).collect();
+        if shape[0] != 1 {
+            return unsupported(format!("constant '{name}' of shape {dims:?} has a batch axis"));
+        }
         let source = View::from_groups(dims, groups);
         let indices = gather_indices(source.atoms(), &source.strides_in(dims));
         let values = indices.into_iter().map(|i| values[i]).collect();

@@ -41,6 +41,8 @@ pub(crate) struct Importer {
     pub(crate) graph: Graph,
     pub(crate) values: HashMap<String, Value>,
     pub(crate) opset: i64,
+    /// The batch size that the model was exported with, when it is fixed and not 1; the graph has batch 1.
+    pub(crate) fixed_batch: Option<i64>,
     folder: Option<PathBuf>,
     budget: usize,
     /// Reshapes and transposes done before, so that each is done once.
@@ -53,6 +55,7 @@ impl Importer {
             graph: Graph::default(),
             values: HashMap::new(),
             opset,
+            fixed_batch: None,
             folder: folder.map(Path::to_owned),
             budget: BASE_BUDGET.saturating_add(file_bytes.saturating_mul(BUDGET_PER_BYTE)),
             moved: HashMap::new(),

@@ -28,9 +28,12 @@ fn reshaped(n: &mut NodeImport, act: &Act, dims: &[usize]) -> Result<Act, Fault>
 fn new_dims(n: &NodeImport, dims: &[usize]) -> Result<Vec<usize>, Fault> {
     match n.op() {
         "Reshape" => {
-            let Some(target) = n.ints("shape", 1)? else {
+            let Some(mut target) = n.ints("shape", 1)? else {
                 return bad("the new shape is missing");
             };
+            if let Some(batch) = target.first_mut().filter(|b| Some(**b) == n.importer.fixed_batch) {
+                *batch = 1;
+            }
             reshape_dims(dims, &target, n.attributes.flag("allowzero", false))
         }
         "Flatten" => flatten_dims(dims, n.attributes.int("axis", 1)),
@@ -42,7 +45,7 @@ fn new_dims(n: &NodeImport, dims: &[usize]) -> Result<Vec<usize>, Fault> {
     }
 }
 
-/// ONNX Reshape: 0 copies a dimension, -1 takes what is left. A fixed batch in the target becomes 1.
+/// ONNX Reshape: 0 copies a dimension, -1 takes what is left.
 pub(crate) fn reshape_dims(dims: &[usize], target: &[i64], allow_zero: bool) -> Result<Vec<usize>, Fault> {
     let fail = || Fault::Bad(format!("the shape {dims:?} cannot become {target:?}"));
     let count = dims.iter().product::<usize>();
@@ -56,19 +59,15 @@ pub(crate) fn reshape_dims(dims: &[usize], target: &[i64], allow_zero: bool) -> 
         });
     }
     let product = |out: &[usize]| crate::constant::element_count(out).filter(|&p| p > 0 || count == 0);
-    let mut known = product(&out).ok_or_else(fail)?;
-    if let Some(i) = open {
-        if known == 0 || count % known != 0 {
-            return Err(fail());
-        }
-        out[i] = count / known;
-        known = count;
+    let known = product(&out).ok_or_else(fail)?;
+    let Some(i) = open else {
+        return if known == count { Ok(out) } else { Err(fail()) };
+    };
+    if known == 0 || !count.is_multiple_of(known) {
+        return Err(fail());
     }
-    if known != count && out.first().is_some_and(|&batch| batch > 1 && count * batch == known) {
-        out[0] = 1;
-        known = count;
-    }
-    if known == count { Ok(out) } else { Err(fail()) }
+    out[i] = count / known;
+    Ok(out)
 }
 
 pub(crate) fn flatten_dims(dims: &[usize], at: i64) -> Result<Vec<usize>, Fault> {

@@ -198,11 +198,11 @@ impl<'a> Job<'a> {
     ) -> Result<(), ImportError> {
         let fail =
             |what: String| ImportError::Input { file: self.file.to_owned(), input: input.name.clone(), what };
-        let dims = input_dims(input).map_err(fail)?;
+        let (dims, batch) = input_dims(input).map_err(fail)?;
+        importer.fixed_batch = importer.fixed_batch.or(batch);
         let rank = dims.len();
-        let groups = layout(rank)
-            .filter(|_| rank > 0)
-            .ok_or_else(|| fail(format!("rank {rank} is not supported (1 to 4 are)")))?;
+        let groups =
+            layout(rank).ok_or_else(|| fail(format!("rank {rank} is not supported (1 to 4 are)")))?;
         let shape: Vec<usize> = groups.iter().map(|g| g.iter().map(|&a| dims[a]).product()).collect();
         let tensor = importer.graph.add_tensor(Tensor {
             name: input.name.clone(),
@@ -315,8 +315,8 @@ fn op_name(node: &NodeProto) -> String {
     if is_standard_domain(&node.domain) { op.to_owned() } else { format!("{}.{op}", node.domain) }
 }
 
-/// The static dimensions of an input, with batch 1.
-fn input_dims(input: &ValueInfoProto) -> Result<Vec<usize>, String> {
+/// The static dimensions of an input, with batch 1, and its own batch when that is fixed and larger.
+fn input_dims(input: &ValueInfoProto) -> Result<(Vec<usize>, Option<i64>), String> {
     let Some(type_proto::Value::TensorType(tensor)) = input.r#type.as_ref().and_then(|t| t.value.as_ref())
     else {
         return Err("it is not a tensor".into());
@@ -328,6 +328,9 @@ fn input_dims(input: &ValueInfoProto) -> Result<Vec<usize>, String> {
         return Err("it has no shape".into());
     };
     let rank = shape.dim.len();
+    if rank == 0 {
+        return Err("rank 0 is not supported (1 to 4 are)".into());
+    }
     let dim = |(i, d): (usize, &tensor_shape_proto::Dimension)| match &d.value {
         _ if i == 0 && rank > 1 => Ok(1),
         Some(tensor_shape_proto::dimension::Value::DimValue(v)) if *v > 0 && *v <= 1 << 24 => Ok(*v as usize),
@@ -337,8 +340,12 @@ fn input_dims(input: &ValueInfoProto) -> Result<Vec<usize>, String> {
         _ => Err(format!("dimension {i} is dynamic")),
     };
     let dims: Vec<usize> = shape.dim.iter().enumerate().map(dim).collect::<Result<_, _>>()?;
+    let batch = match shape.dim[0].value {
+        Some(tensor_shape_proto::dimension::Value::DimValue(v)) if v > 1 && rank > 1 => Some(v),
+        _ => None,
+    };
     match constant::element_count(&dims) {
-        Some(n) if n <= context::MAX_ELEMENTS => Ok(dims),
+        Some(n) if n <= context::MAX_ELEMENTS => Ok((dims, batch)),
         _ => Err(format!("the shape {dims:?} is too large")),
     }
 }
@@ -352,6 +359,7 @@ fn handler(op_type: &str) -> Option<Handler> {
         "Gemm" => dense::gemm,
         "MatMul" => dense::matmul,
         "Add" | "Sub" | "Mul" | "Div" | "Sum" | "Neg" => arithmetic::arithmetic,
+        "Min" | "Max" => activations::bound,
         "Concat" => slice::concat,
         "Slice" => slice::slice,
         "Split" => slice::split,

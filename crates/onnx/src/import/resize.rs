@@ -6,6 +6,9 @@ use super::context::{MAX_ELEMENTS, NodeImport, Value, one};
 use crate::error::{Fault, bad, unsupported};
 use crate::view::View;
 
+/// Larger images are refused before the source pixels are listed.
+const MAX_SIDE: usize = 1 << 16;
+
 pub(crate) fn resize(n: &mut NodeImport) -> Result<Vec<Value>, Fault> {
     let act = n.act(0)?;
     let dims = act.view.dims();
@@ -17,6 +20,9 @@ pub(crate) fn resize(n: &mut NodeImport) -> Result<Vec<Value>, Fault> {
     let rank = dims.len();
     if out[..rank.min(2)] != dims[..rank.min(2)] || rank < 3 {
         return unsupported(format!("it resizes {dims:?} to {out:?}, only spatial axes can be resized"));
+    }
+    if out.iter().any(|&d| d > MAX_SIDE) {
+        return bad(format!("its output shape {out:?} is too large"));
     }
     let groups = n.channels_first(&act)?;
     let x = n.arrange(&act, &groups)?;

@@ -185,6 +185,11 @@ pub(crate) fn concat(n: &mut NodeImport) -> Result<Vec<Value>, Fault> {
         return bad("its inputs differ in rank");
     }
     let groups = n.cheapest_groups(&acts.iter().collect::<Vec<_>>())?;
+    if let [act] = &acts[..]
+        && let Some(padded) = concat_as_pad(n, act, axis, &groups)?
+    {
+        return Ok(padded);
+    }
     let mut inputs = vec![];
     dims[axis] = 0;
     for i in 0..n.input_count() {
@@ -192,12 +197,51 @@ pub(crate) fn concat(n: &mut NodeImport) -> Result<Vec<Value>, Fault> {
         dims[axis] += size;
         inputs.push(tensor);
     }
-    let at = own_axis(&groups, axis, &dims)?;
-    if at == 0 {
-        return unsupported("it joins along the batch axis");
-    }
+    let at = concat_axis(&groups, axis, &dims)?;
     let y = n.emit(Op::Concat { axis: at }, &inputs)?;
     one(y, View::from_groups(&dims, &groups))
+}
+
+fn concat_axis(groups: &Groups, axis: usize, dims: &[usize]) -> Result<usize, Fault> {
+    match own_axis(groups, axis, dims)? {
+        0 => unsupported("it joins along the batch axis"),
+        at => Ok(at),
+    }
+}
+
+/// One activation between constants of a single value is padding, as in option-A shortcuts.
+fn concat_as_pad(
+    n: &mut NodeImport,
+    act: &Act,
+    axis: usize,
+    groups: &Groups,
+) -> Result<Option<Vec<Value>>, Fault> {
+    let mut dims = act.view.dims();
+    let (mut sides, mut value, mut side) = ([0, 0], None, 0);
+    for i in 0..n.input_count() {
+        let c = match n.input(i) {
+            Some(Value::Const(c)) => c,
+            _ => {
+                side = 1;
+                continue;
+            }
+        };
+        let fits = c.dims.len() == dims.len() && (0..dims.len()).all(|a| a == axis || c.dims[a] == dims[a]);
+        let values = c.to_floats();
+        let same = values.iter().all(|v| *value.get_or_insert(*v) == *v);
+        if !fits || !same {
+            return Ok(None);
+        }
+        sides[side] += c.dims[axis];
+    }
+    let Some(value) = value else { return Ok(None) };
+    let x = n.arrange(act, groups)?;
+    let at = concat_axis(groups, axis, &dims)?;
+    let (mut before, mut after) = ([0; 4], [0; 4]);
+    (before[at], after[at]) = (sides[0], sides[1]);
+    dims[axis] += sides[0] + sides[1];
+    let y = n.emit(Op::Pad { before, after, value }, &[x])?;
+    Ok(Some(one(y, View::from_groups(&dims, groups))?))
 }
 
 fn concat_input(

@@ -1,6 +1,7 @@
 //! Models built message by message: what the golden files do not cover.
 
 mod errors;
+mod layouts;
 mod structure;
 
 use prost::Message;

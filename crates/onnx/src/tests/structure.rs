@@ -44,7 +44,7 @@ fn a_one_dimensional_convolution_has_height_one() {
 
 #[test]
 fn a_fixed_batch_becomes_one() {
-    let model = Model::new(&[8, 3, 2, 2]).indices("s", &[8, 12]).node("Reshape", &["x", "s"], "r").node(
+    let model = Model::new(&[8, 3, 2, 2]).indices("s", &[8, -1]).node("Reshape", &["x", "s"], "r").node(
         "Relu",
         &["r"],
         "y",
@@ -162,4 +162,47 @@ fn fused_activations_become_nodes() {
         let again = crate::import(&crate::export(&graph).expect("bytes"), "again").expect("a graph");
         assert_eq!(names(&again)[..3], ["Conv2D", expected, "BatchNorm"]);
     }
+}
+
+#[test]
+fn padding_before_a_convolution_joins_it() {
+    let model = Model::new(&[-1, 2, 5, 5])
+        .indices("p", &[0, 0, 0, 1, 0, 0, 2, 3])
+        .floats("w", &[3, 2, 3, 3])
+        .node("Pad", &["x", "p"], "padded")
+        .node("Conv", &["padded", "w"], "y")
+        .ints("pads", &[1, 1, 1, 1]);
+    let graph = model.import().expect("a graph");
+    assert_eq!(names(&graph), ["Conv2D"]);
+    let Op::Conv2d { window, .. } = graph.nodes[0].op else { panic!("no convolution") };
+    assert_eq!(window.padding, Padding { top: 1, bottom: 3, left: 2, right: 4 });
+}
+
+#[test]
+fn joining_zeros_is_padding() {
+    let mut model = Model::new(&[-1, 2, 3, 3]).floats("zeros", &[1, 4, 3, 3]).node(
+        "Concat",
+        &["zeros", "x", "zeros"],
+        "y",
+    );
+    model.graph().initializer[0].float_data.fill(0.0);
+    let graph = model.import().expect("a graph");
+    let expected = Op::Pad { before: [0, 0, 0, 4], after: [0, 0, 0, 4], value: 0.0 };
+    assert_eq!(graph.nodes[0].op, expected);
+}
+
+#[test]
+fn one_sided_bounds_are_clips() {
+    let mut model = Model::new(&[-1, 3]).floats("zero", &[]).floats("six", &[1]);
+    model.graph().initializer[1].float_data = vec![6.0];
+    let model = model.node("Max", &["zero", "x"], "a").node("Min", &["a", "six"], "y");
+    let graph = model.import().expect("a graph");
+    assert_eq!(graph.nodes[0].op, Op::Relu);
+    assert_eq!(graph.nodes[1].op, Op::Clip { min: f32::MIN, max: 6.0 });
+}
+
+#[test]
+fn constants_with_a_batch_axis_are_refused() {
+    let model = Model::new(&[-1, 3]).floats("c", &[4, 3]).node("Add", &["x", "c"], "y");
+    assert!(model.import().expect_err("an error").to_string().contains("batch axis"));
 }
