@@ -120,9 +120,10 @@ fn arena(program: &Program, slot: usize) -> Option<usize> {
     }
 }
 
-/// From the step that writes a buffer (the first for model inputs) to the last that reads it (the end for outputs).
+/// From the step that writes a buffer (the first for model inputs) to the last that reads it; outputs are read after the
+/// last step.
 fn lifetimes(program: &Program) -> Vec<Buffer> {
-    let end = program.steps.len().saturating_sub(1);
+    let end = program.steps.len();
     let mut buffers = vec![Buffer { size: 0, first: usize::MAX, last: 0 }; program.buffers];
     let mut touch = |slot: usize, step: usize| {
         if let Some(buffer) = arena(program, slot) {
@@ -216,7 +217,7 @@ fn addresses(program: &Program, liveness: &Liveness, placement: &Placement) -> A
         offset: offset(s),
         bytes: program.slots[s].elements(),
         first: own[buffer].first,
-        last: own[buffer].last,
+        last: own[buffer].last.min(program.steps.len().saturating_sub(1)),
     };
     let in_arena = (0..program.slots.len()).filter_map(|s| arena(program, s).map(|b| (s, b)));
     let peak = live.iter().copied().max().unwrap_or(0);

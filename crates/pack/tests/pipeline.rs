@@ -223,6 +223,21 @@ fn convolutions_may_pad_by_more_than_their_kernel() {
     assert!(difference < 0.05, "off by {difference}");
 }
 
+#[test]
+fn an_output_that_the_last_layer_reads_survives_it() {
+    let mut n = Net::new();
+    let x = n.b.input("x", [1, 4, 4, 3]);
+    let a = n.conv("a", x, 4, 3, 1);
+    let b = n.b.op("b", Op::LeakyRelu { alpha: -2.0 }, &[a]);
+    let c = n.b.op("c", Op::Clip { min: 0.1, max: 0.3 }, &[a]);
+    let float = n.b.finish(&[a, b, c]).unwrap();
+    let packed = pack(&quantized(&float)).unwrap();
+    for output in 0..3 {
+        let difference = largest_difference(&float, &packed.bytes, output);
+        assert!(difference < 0.05, "output {output} off by {difference}");
+    }
+}
+
 /// Bits of a mask that repeats over the runs of `group` weights.
 fn mask(n: usize, group: usize, bits: u64) -> Vec<bool> {
     (0..n).map(|i| bits >> (i / group * 7 % 64) & 1 == 1).collect()
