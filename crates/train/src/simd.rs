@@ -33,6 +33,17 @@ pub(crate) fn zip2(d: &mut [f32], a: &[f32], b: &[f32], f: impl Fn(&mut f32, f32
     });
 }
 
+/// `f(d, e, a)` for each triple, in parallel.
+pub(crate) fn zip_two(d: &mut [f32], e: &mut [f32], a: &[f32], f: impl Fn(&mut f32, &mut f32, f32) + Sync) {
+    let pairs = d.par_chunks_mut(CHUNK).zip(e.par_chunks_mut(CHUNK));
+    pairs.zip(a.par_chunks(CHUNK)).for_each(|((d, e), a)| {
+        simd(
+            #[inline(always)]
+            || d.iter_mut().zip(e).zip(a).for_each(|((d, e), &a)| f(d, e, a)),
+        );
+    });
+}
+
 /// `d = a` or `d += a`.
 pub(crate) fn store_or_add(d: &mut [f32], a: &[f32], add: bool) {
     if add {

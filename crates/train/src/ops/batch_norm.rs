@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::{
-    exec::{Backward, Forward, Kernel, Mode},
+    exec::{Backward, Dims, Forward, Kernel, Mode},
     groups::Groups,
     simd::simd,
 };
@@ -18,24 +18,43 @@ pub(crate) struct BatchNorm {
     mean: Vec<f32>,
     /// One over the standard deviation.
     inverse: Vec<f32>,
+    /// Pixels handled as one row: with few channels a row of one pixel is too short for vector loops.
+    pixels: usize,
 }
 
+/// Values in a row that are enough for vector loops.
+const WIDE: usize = 128;
+
 impl BatchNorm {
-    pub fn new(channels: usize, epsilon: f32) -> Self {
+    /// For samples of height, width, channels `dims`.
+    pub fn new(dims: Dims, epsilon: f32) -> Self {
+        let (area, channels) = (dims[0] * dims[1], dims[2]);
+        let fits = |p: &usize| area % p == 0 && p * channels <= WIDE;
+        let pixels = (1..=area).take(WIDE).filter(fits).last().unwrap_or(1);
         let zero = vec![0.0; channels];
-        BatchNorm { channels, epsilon, mode: Mode::Inference, mean: zero.clone(), inverse: zero }
+        BatchNorm { channels, epsilon, mode: Mode::Inference, mean: zero.clone(), inverse: zero, pixels }
+    }
+
+    /// One value per channel, repeated for each pixel of a row.
+    fn widen(&self, v: &[f32]) -> Vec<f32> {
+        v.repeat(self.pixels)
+    }
+
+    /// The sums of rows, as one sum per channel: groups and then pixels added in order.
+    fn total(&self, partial: &[f32]) -> Vec<f32> {
+        total(&total(partial, self.channels * self.pixels), self.channels)
     }
 
     /// Mean and variance of the batch, summed group by group.
     fn batch_statistics(&mut self, x: &[f32], groups: Groups, partial: &mut [f32]) -> Vec<f32> {
-        let c = self.channels;
-        let rows = (x.len() / c) as f32;
+        let rows = (x.len() / self.channels) as f32;
+        let wide = self.channels * self.pixels;
         let parts = groups.split(x, x.len() / groups.batch);
-        partial.par_chunks_mut(c).zip(&parts).for_each(|(sum, x)| column_sums(x, sum));
-        self.mean = total(partial, c).into_iter().map(|s| s / rows).collect();
-        let mean = &self.mean;
-        partial.par_chunks_mut(c).zip(&parts).for_each(|(sum, x)| column_squares(x, mean, sum));
-        total(partial, c).into_iter().map(|s| s / rows).collect()
+        partial.par_chunks_mut(wide).zip(&parts).for_each(|(sum, x)| column_sums(x, sum));
+        self.mean = self.total(partial).into_iter().map(|s| s / rows).collect();
+        let mean = &self.widen(&self.mean);
+        partial.par_chunks_mut(wide).zip(&parts).for_each(|(sum, x)| column_squares(x, mean, sum));
+        self.total(partial).into_iter().map(|s| s / rows).collect()
     }
 
     fn set_inverse(&mut self, variance: &[f32]) {
@@ -154,7 +173,7 @@ impl Kernel for BatchNorm {
         if mode == Mode::Training {
             let x = &values[inputs[0]];
             let rows = (x.len() / self.channels) as f32;
-            let (_, partial) = scratch.parts(groups.count, self.channels);
+            let (_, partial) = scratch.parts(groups.count, self.channels * self.pixels);
             let variance = self.batch_statistics(x, groups, partial);
             self.set_inverse(&variance);
             let unbiased = rows / (rows - 1.0).max(1.0);
@@ -168,6 +187,7 @@ impl Kernel for BatchNorm {
         let (gamma, beta) = (&values[inputs[1]], &values[inputs[2]]);
         let scale: Vec<f32> = gamma.iter().zip(&self.inverse).map(|(g, i)| g * i).collect();
         let shift: Vec<f32> = beta.iter().zip(&scale).zip(&self.mean).map(|((b, s), m)| b - s * m).collect();
+        let (scale, shift) = (self.widen(&scale), self.widen(&shift));
         let unit = out.len() / groups.batch;
         let x = values[inputs[0]].par_chunks(unit);
         out.par_chunks_mut(unit).zip(x).for_each(|(y, x)| affine(x, &scale, &shift, clamp, y));
@@ -177,27 +197,30 @@ impl Kernel for BatchNorm {
         let Backward { values, grads, inputs, y, gy, groups, clamp, scratch } = io;
         let (c, unit) = (self.channels, y.len() / groups.batch);
         let (x, gamma) = (&values[inputs[0]], &values[inputs[1]]);
-        let (_, partial) = scratch.parts(groups.count, 2 * c);
-        let mean = &self.mean;
+        let wide = c * self.pixels;
+        let (_, partial) = scratch.parts(groups.count, 2 * wide);
+        let mean = &self.widen(&self.mean);
         groups
             .split_mut(gy, unit)
             .into_par_iter()
             .zip(groups.split(y, unit))
             .zip(groups.split(x, unit))
-            .zip(partial.par_chunks_mut(2 * c))
+            .zip(partial.par_chunks_mut(2 * wide))
             .for_each(|(((g, y), x), sums)| masked_sums(g, y, x, mean, clamp, sums));
-        let sums = total(partial, 2 * c);
-        let d_gamma: Vec<f32> = sums[c..].iter().zip(&self.inverse).map(|(s, i)| s * i).collect();
+        let sums = total(partial, 2 * wide);
+        let sums = [total(&sums[..wide], c), total(&sums[wide..], c)];
+        let d_gamma: Vec<f32> = sums[1].iter().zip(&self.inverse).map(|(s, i)| s * i).collect();
         let per_row = match self.mode {
             Mode::Training => 1.0 / (y.len() / c) as f32,
             Mode::Inference => 0.0,
         };
         let k = Coefficients {
-            scale: gamma.iter().zip(&self.inverse).map(|(g, i)| g * i).collect(),
-            mean_g: sums[..c].iter().map(|s| s * per_row).collect(),
-            slope: d_gamma.iter().zip(&self.inverse).map(|(s, i)| s * i * per_row).collect(),
+            scale: self.widen(&gamma.iter().zip(&self.inverse).map(|(g, i)| g * i).collect::<Vec<_>>()),
+            mean_g: self.widen(&sums[0].iter().map(|s| s * per_row).collect::<Vec<_>>()),
+            slope: self
+                .widen(&d_gamma.iter().zip(&self.inverse).map(|(s, i)| s * i * per_row).collect::<Vec<_>>()),
         };
-        for (i, g) in [(1, &d_gamma[..]), (2, &sums[..c])] {
+        for (i, g) in [(1, &d_gamma[..]), (2, &sums[0][..])] {
             if let Some((mut buffer, add)) = grads.take(inputs[i]) {
                 crate::simd::store_or_add(&mut buffer, g, add);
                 grads.put(inputs[i], buffer);

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use crate::{
     exec::{Backward, Dims, Forward, Kernel},
-    simd::{store_or_add, sum_parts, zip1, zip2},
+    simd::{mask_clamped, store_or_add, sum_parts, zip_two, zip1, zip2},
 };
 
 #[derive(Clone, Copy, PartialEq)]
@@ -76,6 +76,11 @@ impl Binary {
         Binary { kind, operands: operands.map(|o| Operand::new(o, y)), y_len: y.iter().product() }
     }
 
+    /// A sum of two activations of the same shape.
+    fn is_plain_add(&self) -> bool {
+        self.kind == Kind::Add && self.operands.iter().all(Operand::is_whole)
+    }
+
     /// The gradient with respect to operand `i`, in the output's shape.
     fn operand_gradient(&self, i: usize, io: &Backward<'_>) -> Vec<f32> {
         let mut g = io.gy.clone();
@@ -95,15 +100,41 @@ impl Binary {
     }
 }
 
+/// Both operands of a sum get the output's gradient, the clamp's mask applied on the way.
+fn add_gradient(io: Backward<'_>) {
+    let Backward { grads, inputs, y, gy, clamp, .. } = io;
+    let (lo, hi) = clamp;
+    match grads.take(inputs[0]) {
+        Some((mut gx, add)) => {
+            zip_two(gy, &mut gx, y, |g, x, y| {
+                *g = if y > lo && y < hi { *g } else { 0.0 };
+                *x = if add { *x + *g } else { *g };
+            });
+            grads.put(inputs[0], gx);
+        }
+        None => mask_clamped(gy, y, clamp),
+    }
+    grads.pass(inputs[1], gy);
+}
+
 impl Kernel for Binary {
+    fn clamps_forward(&self) -> bool {
+        true
+    }
+
+    fn clamps_backward(&self) -> bool {
+        self.is_plain_add()
+    }
+
     fn forward(&mut self, io: Forward<'_>) {
         let [a, b] = &self.operands;
+        let (lo, hi) = io.clamp;
         let (av, bv) = (&io.values[io.inputs[0]], &io.values[io.inputs[1]]);
         if a.is_whole() && b.is_whole() {
             return match self.kind {
-                Kind::Add => zip2(io.out, av, bv, |y, a, b| *y = a + b),
-                Kind::Sub => zip2(io.out, av, bv, |y, a, b| *y = a - b),
-                Kind::Mul => zip2(io.out, av, bv, |y, a, b| *y = a * b),
+                Kind::Add => zip2(io.out, av, bv, |y, a, b| *y = (a + b).max(lo).min(hi)),
+                Kind::Sub => zip2(io.out, av, bv, |y, a, b| *y = (a - b).max(lo).min(hi)),
+                Kind::Mul => zip2(io.out, av, bv, |y, a, b| *y = (a * b).max(lo).min(hi)),
             };
         }
         let kind = self.kind;
@@ -111,23 +142,19 @@ impl Kernel for Binary {
             let (av, bv) = (a.sample(av, n), b.sample(bv, n));
             for (i, y) in y.iter_mut().enumerate() {
                 let (a, b) = (a.at(av, i), b.at(bv, i));
-                *y = match kind {
+                let v = match kind {
                     Kind::Add => a + b,
                     Kind::Sub => a - b,
                     Kind::Mul => a * b,
                 };
+                *y = v.max(lo).min(hi);
             }
         });
     }
 
     fn backward(&mut self, io: Backward<'_>) {
-        let plain_add = self.kind == Kind::Add && self.operands.iter().all(Operand::is_whole);
-        if plain_add {
-            if let Some((mut gx, add)) = io.grads.take(io.inputs[0]) {
-                store_or_add(&mut gx, io.gy, add);
-                io.grads.put(io.inputs[0], gx);
-            }
-            return io.grads.pass(io.inputs[1], io.gy);
+        if self.is_plain_add() {
+            return add_gradient(io);
         }
         for (i, operand) in self.operands.iter().enumerate() {
             if !io.grads.needs(io.inputs[i]) {

@@ -42,9 +42,14 @@ impl Conv {
         if buffer.len() < len {
             buffer.resize(len, 0.0);
         }
-        for (x, rows) in x.chunks_exact(x_len).zip(buffer.chunks_exact_mut(rows_len)) {
-            self.slide.im2row(x, rows);
-        }
+        simd(
+            #[inline(always)]
+            || {
+                for (x, rows) in x.chunks_exact(x_len).zip(buffer.chunks_exact_mut(rows_len)) {
+                    self.slide.im2row(x, rows);
+                }
+            },
+        );
         &buffer[..len]
     }
 

@@ -34,7 +34,7 @@ pub(crate) fn kernel(
         Op::DepthwiseConv2d { window, .. } => {
             Box::new(depthwise::Depthwise::new(slide::Slide::new(x, y, *window)))
         }
-        Op::BatchNorm { epsilon } => Box::new(batch_norm::BatchNorm::new(y[2], *epsilon)),
+        Op::BatchNorm { epsilon } => Box::new(batch_norm::BatchNorm::new(y, *epsilon)),
         Op::MaxPool { window, .. } => Box::new(pool::MaxPool::new(slide::Slide::new(x, y, *window))),
         Op::AveragePool { window, count_include_pad, .. } => {
             Box::new(pool::AveragePool::new(slide::Slide::new(x, y, *window), *count_include_pad))
