@@ -30,7 +30,13 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OUT = os.environ.get("DTMM_GOLDEN_DIR", os.path.join(ROOT, "crates", "tflite", "testdata", "golden"))
 SEEDS = int(os.environ.get("DTMM_GOLDEN_SEEDS", "3"))
 MODELS = os.path.join(ROOT, "..", "shared", "models")
-TYPES = {"i8": s.TensorType.INT8, "u8": s.TensorType.UINT8, "f32": s.TensorType.FLOAT32, "i32": s.TensorType.INT32}
+TYPES = {
+    "i8": s.TensorType.INT8,
+    "u8": s.TensorType.UINT8,
+    "i16": s.TensorType.INT16,
+    "i32": s.TensorType.INT32,
+    "f32": s.TensorType.FLOAT32,
+}
 NUMPY = {"i8": np.int8, "u8": np.uint8, "f32": np.float32, "i32": np.int32}
 SAME, VALID = 0, 1
 NONE, RELU, RELU_N1_TO_1, RELU6 = 0, 1, 2, 3
@@ -126,6 +132,7 @@ class Net:
         self.tensors, self.buffers, self.ops, self.codes = [], [b""], [], []
         # Small weights and a small output scale: few bits are rounded away, so the way of rounding shows.
         self.fine = False
+        self.custom = None
         self.x = self.tensor("x", shape, kind, scale, zero)
 
     def tensor(self, name, shape, kind, scale=None, zero=0, data=None, axis=0):
@@ -182,6 +189,7 @@ class Net:
         for code in self.codes:
             c = s.OperatorCodeT()
             c.builtinCode, c.deprecatedBuiltinCode, c.version = code, min(code, 127), 1
+            c.customCode = self.custom if code == s.BuiltinOperator.CUSTOM else None
             m.operatorCodes.append(c)
         for data in self.buffers:
             b = s.BufferT()
@@ -586,6 +594,43 @@ def float_models():
         yield name, n.finish(build(n, n.x)), [(0, 3), (2, 0)], {"low": -3, "high": 3}
 
 
+def refused_models():
+    """Models that must not import; the name lists what the error has to say."""
+    image = [1, 4, 4, 3]
+
+    n = Net(image, "f32")
+    y = n.unary("SIN", n.unary("RELU", n.unary("EXP", n.x, s.ExpOptionsT())))
+    yield "2 unsupported operators|EXP (node 0, 'exp0_0')|SIN (node 2, 'sin2_0')", n.finish(y)
+    n = Net(image, "f32")
+    y = n.conv(n.unary("CUSTOM", n.x), 2, (3, 3))
+    n.custom = "TFLite_Detection_PostProcess"
+    yield "custom operator 'TFLite_Detection_PostProcess' (node 0", n.finish(y)
+    n = Net(image, "i16", scale=0.001, zero=0)
+    yield "model input 'x'|int16", n.finish(n.unary("RELU", n.x))
+    n = Net(image, "u8", zero=128)
+    yield "CONV_2D (node 0|uint8", n.finish(n.conv(n.x, 2, (3, 3)))
+    n = Net(image, "f32")
+    yield "fused activation TANH", n.finish(n.conv(n.x, 2, (3, 3), act=4))
+    n = Net(image, "i8")
+    y = n.conv(n.x, 2, (3, 3))
+    n.ops[0].inputs[0] = y
+    yield "node 0|before any node writes it", n.finish(y)
+    n = Net(image, "i8")
+    y = n.conv(n.x, 2, (3, 3))
+    n.tensors[n.ops[0].inputs[1]].quantization.zeroPoint = [3, 3]
+    yield "zero point other than 0", n.finish(y)
+    n = Net(image, "i8")
+    y = n.conv(n.x, 2, (3, 3))
+    n.tensors[y].quantization = None
+    yield "no quantisation parameters", n.finish(y)
+    n = Net(image, "i8")
+    y = n.conv(n.x, 2, (3, 3))
+    n.ops[0].inputs[1] = 77
+    yield "refers to tensor 77", n.finish(y)
+    n = Net(image, "f32")
+    yield "shape [1, 4, 4, 3] cannot become [1, 7]", n.finish(n.reshape(n.x, [1, 7]))
+
+
 def hash_name(name):
     return sum((i + 1) * b for i, b in enumerate(name.encode()))
 
@@ -680,6 +725,9 @@ def main():
         return dump_tensors(sys.argv[2], int(sys.argv[3]))
     os.makedirs(OUT, exist_ok=True)
     files = {"int8": int8_models(), "float": float_models(), "shared": shared_models()}
+    with open(os.path.join(OUT, "refused.golden"), "wb") as f:
+        nothing = text("") + text("") + struct.pack("<ffIII", 0, 0, 0, 0, 0)
+        f.write(b"".join(b"DTMMGLD1" + text(name) + text(model) + nothing for name, model in refused_models()))
     for group in sys.argv[1:] or files:
         models = files[group]
         records = [record(name, model, samples, **scaling) for name, model, samples, scaling in models]
