@@ -11,6 +11,7 @@ use crate::PrunePlan;
 use crate::channels::ChannelMap;
 use crate::compact::{gather, keep_some, remove_groups};
 use crate::constants::constant_channels;
+use crate::storage::weight_bytes;
 
 /// Why a plan does not fit a graph.
 #[derive(Clone, Debug, Error, PartialEq)]
@@ -42,7 +43,9 @@ pub enum ApplyError {
 }
 
 /// Zeroes the pruned weights, removes the plan's filters and all channels that no output depends on, and returns the
-/// smaller graph with the masks that fine-tuning has to hold. Tensor ids stay; new biases are appended.
+/// smaller graph with the masks that fine-tuning has to hold. Tensor ids stay; new biases are appended. Channels that
+/// the plan does not name stay as zeros where their removal would misalign the groups of the rest and cost more bytes
+/// than it saves.
 ///
 /// The outputs equal those of the masked graph, except where the plan removes a filter whose constant cannot be folded
 /// exactly: then the constant is folded as the interior of the image sees it.
@@ -62,13 +65,21 @@ pub fn apply(mut graph: Graph, plan: &PrunePlan) -> Result<(Graph, Masks), Apply
         let dead = planned(&map, plan)?;
         take_out(&mut graph, &mut masks, &map, &dead)?;
     }
+    let mut bytes = weight_bytes(&graph, &masks);
     loop {
         let map = ChannelMap::new(&graph);
         let dead = removable(&graph, &map);
         if !dead.contains(&true) {
             break;
         }
-        take_out(&mut graph, &mut masks, &map, &dead)?;
+        let (mut smaller, mut smaller_masks) = (graph.clone(), masks.clone());
+        take_out(&mut smaller, &mut smaller_masks, &map, &dead)?;
+        // Without a channel the next ones move into other groups, which can split runs that were stored as one.
+        let after = weight_bytes(&smaller, &smaller_masks);
+        if after > bytes {
+            break;
+        }
+        (graph, masks, bytes) = (smaller, smaller_masks, after);
     }
     masks.retain(|_, mask| mask.contains(&false));
     Ok((graph, masks))

@@ -13,7 +13,7 @@ use crate::units::{UnitKind, WeightLayout};
 struct Stake {
     /// Importance of all weights that make the channel.
     own: f64,
-    /// Importance of those that the solution keeps.
+    /// Importance of those of them that the solution keeps.
     own_kept: f64,
     /// Importance of the kept weights that read the channel.
     readers_kept: f64,
@@ -28,18 +28,9 @@ impl Stake {
         self.own_kept == 0.0 || self.readers_kept == 0.0
     }
 
-    /// What the removal loses beyond what the solution loses anyway. A channel of which only a share is left carries
-    /// only that share of what its readers' scores say.
+    /// What the removal loses beyond what the solution loses anyway.
     fn extra_loss(&self, reader_share: f64) -> f64 {
-        if self.is_useless() {
-            return 0.0;
-        }
-        self.own_kept + reader_share * self.readers_kept * self.alive()
-    }
-
-    /// Share of the channel's making that is kept.
-    fn alive(&self) -> f64 {
-        if self.own > 0.0 { self.own_kept / self.own } else { 0.0 }
+        if self.is_useless() { 0.0 } else { self.own_kept + reader_share * self.readers_kept }
     }
 }
 
@@ -58,10 +49,10 @@ impl<'p> Channels<'p> {
         Channels { map, options, price: solution.price, stakes: stakes(problem, map, solution), kept }
     }
 
-    /// Importance that the solution keeps, less what only reads channels that are hardly made any more.
+    /// Importance that the solution keeps, less what only makes or reads useless channels.
     pub fn effective(&self) -> f64 {
-        let idle = |s: &Stake| s.readers_kept * (1.0 - s.alive());
-        self.kept - self.options.reader_share * self.stakes.iter().map(idle).sum::<f64>()
+        let idle = self.stakes.iter().filter(|s| s.is_useless());
+        self.kept - idle.map(|s| s.own_kept + self.options.reader_share * s.readers_kept).sum::<f64>()
     }
 
     /// The groups whose removal pays at the solution's price: the best `share` of them.
