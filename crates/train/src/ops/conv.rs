@@ -15,6 +15,9 @@ use crate::{
 /// Patch values computed at a time: what stays in a core's second-level cache.
 const PATCHES: usize = 128 * 1024;
 
+/// Rows of a product below which going over the weights again costs more than patches that leave that cache.
+const ROWS: usize = 256;
+
 /// Weights from which on adding up a sum per group costs more than the parallelism of many groups gains.
 const MANY_WEIGHTS: usize = 128 * 1024;
 
@@ -29,7 +32,13 @@ impl Conv {
 
     /// Samples whose patches are computed together.
     fn step(&self) -> usize {
-        (PATCHES / (self.slide.patch() * self.slide.pixels()).max(1)).max(1)
+        let pixels = self.slide.pixels().max(1);
+        (PATCHES / (self.slide.patch() * pixels)).max(ROWS.div_ceil(pixels)).max(1)
+    }
+
+    /// Groups of samples that are summed apart; depends on the layer and the batch only.
+    fn groups(&self, groups: Groups) -> Groups {
+        if self.slide.patch() * self.slide.y[2] >= MANY_WEIGHTS { groups.at_most(4) } else { groups }
     }
 
     /// The patches of consecutive samples, in `buffer` unless they are the input itself.
@@ -144,6 +153,7 @@ impl Kernel for Conv {
         let Forward { values, inputs, out, groups, clamp, scratch, .. } = io;
         let bias = inputs.get(2).map(|&b| values[b].as_slice());
         let params = Params { weights: &values[inputs[1]], bias, clamp };
+        let groups = self.groups(groups);
         let (columns, _) = scratch.parts(groups.count, 0);
         let x = groups.split(&values[inputs[0]], self.slide.x_len());
         let y = groups.split_mut(out, self.slide.y_len());
@@ -159,7 +169,7 @@ impl Kernel for Conv {
             bias_gradient(grads, b, gy, self.slide.y[2], groups, &mut scratch.partial);
         }
         let weights = &values[inputs[1]][..];
-        let groups = if weights.len() >= MANY_WEIGHTS { groups.at_most(4) } else { groups };
+        let groups = self.groups(groups);
         let (columns, partial) = scratch.parts(groups.count, weights.len());
         let mut gx = grads.take(inputs[0]);
         let gx_parts: Vec<Option<(&mut [f32], bool)>> = match &mut gx {
