@@ -59,7 +59,8 @@ fn rescale_one(v: i32, from: (f32, i32), to: (f32, i32)) -> i32 {
 /// For each element of the NHWC order its position in the source order.
 fn source_positions(port: &PortDescription) -> Vec<usize> {
     let (shape, perm) = (&port.source_shape, &port.perm);
-    if shape.iter().product::<usize>() != port.elements() || perm.len() != shape.len() {
+    let total = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+    if total != Some(port.elements()) || perm.len() != shape.len() {
         return (0..port.elements()).collect();
     }
     let strides: Vec<usize> = (0..shape.len()).map(|a| shape[a + 1..].iter().product()).collect();
@@ -106,6 +107,13 @@ mod tests {
         let planes: Vec<f32> = inside.iter().map(|&q| p.dequantize(q)).collect();
         assert_eq!(&planes[..6], &[0.0, 4.0, 8.0, 1.0, 5.0, 9.0]);
         assert_eq!(to_source(&p, &inside), Data::F32(source));
+    }
+
+    #[test]
+    fn a_shape_that_does_not_fit_is_read_in_package_order() {
+        let huge = PortDescription { source_shape: vec![usize::MAX, 3, 2, 2], ..port(ElementType::I8, None) };
+        let source: Vec<i8> = (0..12).collect();
+        assert_eq!(from_source(&huge, &Data::I8(source.clone())), Some(source));
     }
 
     #[test]

@@ -190,6 +190,15 @@ fn float_graphs_and_floating_tails_are_refused_by_name() {
 }
 
 #[test]
+fn scales_along_the_wrong_axis_are_refused_by_name() {
+    let mut int8 = quantized(&everything());
+    let weights = int8.tensor_mut(int8.nodes[1].inputs[1]);
+    weights.quant.as_mut().unwrap().axis = 3;
+    let error = pack(&int8).unwrap_err();
+    assert!(matches!(&error, PackError::Node { node, .. } if node == "c"), "{error}");
+}
+
+#[test]
 fn samples_in_source_layout_are_checked_and_converted() {
     let mut float = everything();
     float.inputs[0].source_shape = vec![1, 3, 12, 10];

@@ -65,6 +65,11 @@ fn scales(graph: &Graph, node: &Node) -> Result<Vec<(i32, i8)>, PackError> {
             "weights with a zero point other than 0 are not supported; quantise them symmetrically",
         ));
     }
+    let tensor = graph.tensor(node.inputs[1]);
+    let axis = if matches!(node.op, dtmm_graph::Op::DepthwiseConv2d { .. }) { 3 } else { 0 };
+    if !w.is_per_tensor() && (w.axis != axis || tensor.shape.get(axis) != Some(&w.scale.len())) {
+        return Err(fail(node, "the weights' scales must be one, or one for each output channel"));
+    }
     let fully_connected = matches!(node.op, dtmm_graph::Op::FullyConnected { .. });
     let product = |s: f32| {
         if fully_connected && w.is_per_tensor() {
