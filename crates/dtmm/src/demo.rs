@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use dtmm_report::CompressReport;
 
 use crate::{
-    CompressRequest, DataSource, Error, FlashBudget, PreprocessChoice, Progress, TrainRequest, compress,
-    train,
+    CompressRequest, DataSource, Error, FlashBudget, ImportanceKind, PreprocessChoice, Progress,
+    TrainRequest, compress, train,
 };
 
 /// A demonstration.
@@ -56,6 +56,7 @@ pub fn demo(request: &DemoRequest, progress: &dyn Progress) -> Result<CompressRe
             epochs: 8,
             lr: None,
             rounds: 3,
+            importance: ImportanceKind::Fisher,
             qat_epochs: 0,
             batch: 64,
             output: request.output.clone(),

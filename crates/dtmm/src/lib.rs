@@ -11,6 +11,7 @@ mod eval;
 mod files;
 mod fitting;
 mod float;
+mod float_tail;
 mod inspect;
 mod int8;
 mod model;
@@ -22,7 +23,7 @@ mod run;
 mod source;
 mod train;
 
-pub use compress::{CompressRequest, FlashBudget, compress};
+pub use compress::{CompressRequest, FlashBudget, ImportanceKind, compress};
 pub use demo::{DemoRequest, demo};
 pub use dtmm_data::Split;
 pub use dtmm_graph::Preprocessing;

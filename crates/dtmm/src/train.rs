@@ -52,7 +52,7 @@ pub fn train(request: &TrainRequest, progress: &dyn Progress) -> Result<TrainRep
             .map_err(|source| Error::train(&request.arch, source))?;
     graph.preprocessing = Some(input.clone());
     let (trained, epochs) = fit(request, &graph, &data, progress)?;
-    onnx::write(&request.output, &trained)?;
+    onnx::write(&request.output, &dtmm_onnx::channels_first(trained.clone()))?;
     let accuracy = float::measured("test accuracy", &trained, &data.test, &input, request.threads, progress)?;
     let _ = std::fs::remove_file(checkpoint(&request.output));
     Ok(TrainReport {

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
-use dtmm::FlashBudget;
+use clap::{Args, ValueEnum};
+use dtmm::{FlashBudget, ImportanceKind};
 
 use crate::args::{self, Common, DataArgs};
 use crate::output;
@@ -31,6 +31,9 @@ pub struct Cmd {
     /// Rounds of gradual pruning
     #[arg(long, default_value_t = 4, value_name = "N")]
     rounds: usize,
+    /// What decides which weights go
+    #[arg(long, value_enum, default_value = "fisher")]
+    importance: Importance,
     /// Quantisation-aware epochs at the end
     #[arg(long, default_value_t = 0, value_name = "N")]
     qat_epochs: usize,
@@ -40,6 +43,16 @@ pub struct Cmd {
     /// Output folder
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Importance {
+    /// First order: |w * g| with the mean gradient
+    Taylor,
+    /// Second order: w^2 * g^2 with the mean squared gradient
+    Fisher,
+    /// w^2
+    Magnitude,
 }
 
 impl Cmd {
@@ -56,6 +69,11 @@ impl Cmd {
             epochs: self.epochs,
             lr: self.lr,
             rounds: self.rounds,
+            importance: match self.importance {
+                Importance::Taylor => ImportanceKind::Taylor,
+                Importance::Fisher => ImportanceKind::Fisher,
+                Importance::Magnitude => ImportanceKind::Magnitude,
+            },
             qat_epochs: self.qat_epochs,
             batch: self.batch,
             output: output.clone(),

@@ -19,7 +19,7 @@ use crate::inspect::Facts;
 use crate::source::Input;
 use crate::{Error, Model, PreprocessChoice, Progress, files, fitting, float, load_model, preprocess};
 
-pub use request::{CompressRequest, FlashBudget};
+pub use request::{CompressRequest, FlashBudget, ImportanceKind};
 use run_dir::RunDir;
 
 /// Everything that the stages work on; nothing of it changes.

@@ -28,6 +28,17 @@ impl FlashBudget {
     }
 }
 
+/// How the importance of a weight is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImportanceKind {
+    /// First order: |w · g| with the mean gradient (the paper's choice).
+    Taylor,
+    /// Second order: w² · g² with the mean squared gradient.
+    Fisher,
+    /// w².
+    Magnitude,
+}
+
 /// A compression.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CompressRequest {
@@ -45,6 +56,8 @@ pub struct CompressRequest {
     pub lr: Option<f32>,
     /// Rounds of gradual pruning.
     pub rounds: usize,
+    /// What decides which weights go.
+    pub importance: ImportanceKind,
     /// Quantisation-aware epochs at the end.
     pub qat_epochs: usize,
     /// Samples in one step.
@@ -73,6 +86,7 @@ pub(super) fn key(request: &CompressRequest, model: &[u8], data: &Splits, input:
         "epochs": request.epochs,
         "lr": request.lr,
         "rounds": request.rounds,
+        "importance": format!("{:?}", request.importance),
         "qat_epochs": request.qat_epochs,
         "batch": request.batch,
         "seed": request.seed,

@@ -7,6 +7,7 @@ use dtmm_report::{EpochRow, RoundRow};
 use dtmm_train::{Distillation, FitOptions, GradientOptions, Loss, Optimizer, Schedule};
 use serde::{Deserialize, Serialize};
 
+use super::request::ImportanceKind;
 use super::rounds::{Round, rounds};
 use super::{Job, RunDir};
 use crate::fitting::{self, Follow};
@@ -15,6 +16,11 @@ use crate::{Error, float};
 
 /// Batches whose gradients are averaged for importance.
 const GRADIENT_BATCHES: usize = 32;
+/// Fisher information squares the gradient of each batch, so small batches tell more.
+const FISHER_BATCH: usize = 4;
+const FISHER_BATCHES: usize = 256;
+/// How often the scheduler is asked for a smaller plan.
+const MOST_ATTEMPTS: usize = 6;
 /// Softening of the teacher's answers, and their weight against the labels.
 const TEMPERATURE: f32 = 3.0;
 const TEACHER_SHARE: f32 = 0.7;
@@ -55,8 +61,8 @@ pub fn prune_and_tune(job: &Job, run: &mut RunDir) -> Result<Tuned, Error> {
         epochs: vec![],
     };
     for (k, round) in plan.iter().enumerate() {
-        let (graph, plan) = run.stage(&format!("round-{}-plan", k + 1), || prune(job, &tuned, round, k))?;
-        let (graph, masks) = apply(job, graph, &plan)?;
+        let plan = run.stage(&format!("round-{}-plan", k + 1), || prune(job, &tuned, round, k))?;
+        let (graph, masks) = apply(job, tuned.graph.clone(), &plan)?;
         let checkpoint = run.file(&format!("round-{}.checkpoint", k + 1));
         let last = k + 1 == job.request.rounds.min(job.request.epochs).max(1);
         let state = run.stage(&format!("round-{}", k + 1), || {
@@ -78,35 +84,73 @@ pub fn prune_and_tune(job: &Job, run: &mut RunDir) -> Result<Tuned, Error> {
 }
 
 /// The masks of one round, for the graph as the round before left it.
-fn prune(job: &Job, before: &Tuned, round: &Round, k: usize) -> Result<(Graph, PrunePlan), Error> {
-    let name = || job.graph.name.clone();
+fn prune(job: &Job, before: &Tuned, round: &Round, k: usize) -> Result<PrunePlan, Error> {
     job.progress.begin(&format!("importance, round {}", k + 1), 1);
+    let importance = importance(job, before, k)?;
+    let (plan, bytes) = fitting_plan(job, before, &importance, round.target)?;
+    let (bytes, target) = (dtmm_report::bytes(bytes), dtmm_report::bytes(round.target));
+    job.progress.end(&format!("{bytes} of {target}"));
+    Ok(plan)
+}
+
+fn importance(job: &Job, before: &Tuned, k: usize) -> Result<Importance, Error> {
+    let graph = &before.graph;
+    let (batch, batches) = match job.request.importance {
+        ImportanceKind::Fisher => (FISHER_BATCH, FISHER_BATCHES),
+        _ => (64, GRADIENT_BATCHES),
+    };
     let options = GradientOptions {
-        batches: GRADIENT_BATCHES,
-        batch: 64,
+        batches,
+        batch,
         seed: job.request.seed.wrapping_add(k as u64),
         threads: job.request.threads,
         masks: before.masks.clone(),
     };
-    let gradients = dtmm_train::mean_gradients(&before.graph, &job.train, &options)
-        .map_err(|source| Error::train(&job.graph.name, source))?;
-    let importance = Importance::taylor(&before.graph, &gradients)
-        .map_err(|source| Error::Importance { model: name(), source })?;
-    let plan = dtmm_prune::schedule(&dtmm_prune::Request {
-        graph: &before.graph,
-        importance: &importance,
-        current: &before.masks,
-        budget: round.target as u64,
-        options: &dtmm_prune::Options::default(),
-        sizer: &package_size,
-    })
-    .map_err(|source| Error::Schedule { model: name(), source })?;
-    job.progress.end(&format!(
-        "{} of {} bytes",
-        dtmm_report::bytes(plan.predicted_bytes as usize),
-        dtmm_report::bytes(round.target)
-    ));
-    Ok((before.graph.clone(), plan))
+    let train = |source| Error::train(&job.graph.name, source);
+    let scores = match job.request.importance {
+        ImportanceKind::Taylor => {
+            let gradients = dtmm_train::mean_gradients(graph, &job.train, &options).map_err(train)?;
+            Importance::taylor(graph, &gradients)
+        }
+        ImportanceKind::Fisher => {
+            let squares = dtmm_train::mean_squared_gradients(graph, &job.train, &options).map_err(train)?;
+            Importance::fisher(graph, &squares)
+        }
+        ImportanceKind::Magnitude => Importance::magnitude_l2(graph),
+    };
+    scores.map_err(|source| Error::Importance { model: job.graph.name.clone(), source })
+}
+
+/// The plan whose applied result fits `target`, and its bytes. Physical removal can shift a layer's groups against the
+/// channels, so the applied graph is counted and the scheduler asked again for the difference.
+fn fitting_plan(
+    job: &Job,
+    before: &Tuned,
+    importance: &Importance,
+    target: usize,
+) -> Result<(PrunePlan, usize), Error> {
+    let name = || job.graph.name.clone();
+    let mut budget = target;
+    let mut attempt = 0;
+    loop {
+        let plan = dtmm_prune::schedule(&dtmm_prune::Request {
+            graph: &before.graph,
+            importance,
+            current: &before.masks,
+            budget: budget as u64,
+            options: &dtmm_prune::Options::default(),
+            sizer: &package_size,
+        })
+        .map_err(|source| Error::Schedule { model: name(), source })?;
+        let (graph, masks) = apply(job, before.graph.clone(), &plan)?;
+        let size = dtmm_pack::package_size(&graph, &masks)
+            .map_err(|source| Error::Pack { model: name(), source })?;
+        if size.total <= target || attempt == MOST_ATTEMPTS {
+            return Ok((plan, size.total));
+        }
+        attempt += 1;
+        budget = budget.saturating_sub(size.total - target);
+    }
 }
 
 /// Exact package bytes of a graph under masks.
