@@ -9,6 +9,7 @@ use dtmm_report::RunReport;
 use dtmm_train::{ExecOptions, Executor, Mode};
 use rayon::prelude::*;
 
+use crate::float_tail::FloatTail;
 use crate::model::pack_int8;
 use crate::{Error, Model, Progress, int8, load_model, ports};
 
@@ -41,7 +42,7 @@ pub fn run(request: &RunRequest, progress: &dyn Progress) -> Result<RunReport, E
     let x = dtmm_data::read_npy(&request.input)?;
     let outputs = match model {
         Model::Float(graph) => run_float(&graph, &x, request, progress)?,
-        Model::Int8(graph) => run_package(&pack_int8(&graph)?.bytes, &x, request, progress)?,
+        Model::Int8(graph) => run_int8(&graph, &x, request, progress)?,
         Model::Package(bytes) => run_package(&bytes, &x, request, progress)?,
     };
     let samples = outputs.values.len();
@@ -81,6 +82,22 @@ fn run_float(
     }
     progress.end("done");
     Ok(Outputs { values, shape: output.source_shape.clone(), element_type: ElementType::F32 })
+}
+
+/// In int8 as a package, but what the model computes in float at its end in float.
+fn run_int8(
+    graph: &Graph,
+    x: &NpyArray,
+    request: &RunRequest,
+    progress: &dyn Progress,
+) -> Result<Outputs, Error> {
+    let Some(split) = FloatTail::split(graph) else {
+        return run_package(&pack_int8(graph)?.bytes, x, request, progress);
+    };
+    let mut outputs = run_package(&pack_int8(&split.int8)?.bytes, x, request, progress)?;
+    outputs.values = outputs.values.iter().filter_map(|x| split.finish(x)).collect();
+    outputs.shape.clone_from(&graph.outputs[0].source_shape);
+    Ok(outputs)
 }
 
 fn run_package(
