@@ -2,6 +2,8 @@
 //!
 //! The weights are `[K, O]` with K = (kh, kw, c): every product then runs along contiguous output channels.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::slide::Slide;
@@ -13,7 +15,7 @@ use crate::{
 };
 
 /// Patch values computed at a time: what stays in a core's second-level cache.
-const PATCHES: usize = 128 * 1024;
+const PATCHES: usize = 64 * 1024;
 
 /// Rows of a product below which going over the weights again costs more than patches that leave that cache.
 const ROWS: usize = 256;
@@ -30,10 +32,21 @@ impl Conv {
         Conv { slide }
     }
 
-    /// Samples whose patches are computed together.
-    fn step(&self) -> usize {
-        let pixels = self.slide.pixels().max(1);
-        (PATCHES / (self.slide.patch() * pixels)).max(ROWS.div_ceil(pixels)).max(1)
+    /// `samples` samples in pieces whose patches are computed together: several samples, or some rows of one.
+    fn bands(&self, samples: usize) -> Vec<Band> {
+        let [height, width, _] = self.slide.y;
+        let row = width * self.slide.patch();
+        let rows = (PATCHES / row).max(ROWS.div_ceil(width)).max(1);
+        let step = (rows / height).max(1);
+        let rows = rows.min(height);
+        let band = |sample: usize, row: usize| Band {
+            sample,
+            samples: step.min(samples - sample),
+            row,
+            rows: rows.min(height - row),
+        };
+        let starts = (0..samples).step_by(step);
+        starts.flat_map(|sample| (0..height).step_by(rows).map(move |row| band(sample, row))).collect()
     }
 
     /// Groups of samples that are summed apart; depends on the layer and the batch only.
@@ -41,77 +54,102 @@ impl Conv {
         if self.slide.patch() * self.slide.y[2] >= MANY_WEIGHTS { groups.at_most(4) } else { groups }
     }
 
-    /// The patches of consecutive samples, in `buffer` unless they are the input itself.
-    fn patches<'a>(&self, x: &'a [f32], buffer: &'a mut Vec<f32>) -> &'a [f32] {
+    /// Where a band lies in the output of its group.
+    fn output(&self, b: Band) -> Range<usize> {
+        let [_, width, o] = self.slide.y;
+        let start = b.sample * self.slide.y_len() + b.row * width * o;
+        start..start + b.samples * b.rows * width * o
+    }
+
+    /// Where a band of a pointwise layer lies in the input of its group.
+    fn pixels(&self, b: Band) -> Range<usize> {
+        let (at, [.., o], [.., c]) = (self.output(b), self.slide.y, self.slide.x);
+        at.start / o * c..at.end / o * c
+    }
+
+    /// The patches of a band of a group's input, in `buffer` unless they are the input itself.
+    fn patches<'a>(&self, x: &'a [f32], b: Band, buffer: &'a mut Vec<f32>) -> &'a [f32] {
         if self.slide.is_pointwise() {
-            return x;
+            return &x[self.pixels(b)];
         }
-        let (x_len, rows_len) = (self.slide.x_len(), self.slide.patch() * self.slide.pixels());
-        let len = x.len() / x_len * rows_len;
+        let (x_len, band_len) = (self.slide.x_len(), b.rows * self.slide.y[1] * self.slide.patch());
+        let len = b.samples * band_len;
         if buffer.len() < len {
             buffer.resize(len, 0.0);
         }
+        let samples = x[b.sample * x_len..].chunks_exact(x_len).zip(buffer.chunks_exact_mut(band_len));
         simd(
             #[inline(always)]
-            || {
-                for (x, rows) in x.chunks_exact(x_len).zip(buffer.chunks_exact_mut(rows_len)) {
-                    self.slide.im2row(x, rows);
-                }
-            },
+            || samples.take(b.samples).for_each(|(x, rows)| self.slide.im2row(x, b.row, rows)),
         );
         &buffer[..len]
     }
 
     fn forward_group(&self, x: &[f32], params: Params<'_>, y: &mut [f32], buffer: &mut Vec<f32>) {
-        let (o, k, n) = (self.slide.y[2], self.slide.patch(), self.step());
-        let chunks = x.chunks(n * self.slide.x_len()).zip(y.chunks_mut(n * self.slide.y_len()));
-        for (x, y) in chunks {
+        let (o, k) = (self.slide.y[2], self.slide.patch());
+        for b in self.bands(x.len() / self.slide.x_len()) {
+            let y = &mut y[self.output(b)];
             let rows = y.len() / o;
-            let patches = self.patches(x, buffer);
+            let patches = self.patches(x, b, buffer);
             matmul(y, false, Mat::new(patches, rows, k), Mat::new(params.weights, k, o));
             finish(y, params.bias, params.clamp);
         }
     }
 
     /// One group's part of the weights' gradient, and its inputs' gradient.
-    fn backward_group(&self, g: Group<'_>, weights: &[f32], dw: &mut [f32], buffer: &mut Vec<f32>) {
-        let (o, k, n) = (self.slide.y[2], self.slide.patch(), self.step());
-        let (xs, ys) = (n * self.slide.x_len(), n * self.slide.y_len());
-        let mut gx = g.gx.map(|(gx, add)| (gx.chunks_mut(xs), add));
-        for (i, (x, gy)) in g.x.chunks(xs).zip(g.gy.chunks(ys)).enumerate() {
+    fn backward_group(&self, mut g: Group<'_>, weights: &[f32], dw: &mut [f32], buffer: &mut Vec<f32>) {
+        let (o, k) = (self.slide.y[2], self.slide.patch());
+        for (i, b) in self.bands(g.x.len() / self.slide.x_len()).into_iter().enumerate() {
+            let gy = &g.gy[self.output(b)];
             let rows = gy.len() / o;
-            let patches = self.patches(x, buffer);
+            let patches = self.patches(g.x, b, buffer);
             matmul(dw, i > 0, Mat::new(patches, rows, k).t(), Mat::new(gy, rows, o));
-            if let Some((chunks, add)) = &mut gx
-                && let Some(gx) = chunks.next()
-            {
-                self.input_gradient(gy, weights, gx, *add, buffer);
+            if let Some((gx, add)) = &mut g.gx {
+                self.input_gradient(gy, weights, (gx, *add), b, buffer);
             }
         }
     }
 
-    fn input_gradient(&self, gy: &[f32], weights: &[f32], gx: &mut [f32], add: bool, buffer: &mut [f32]) {
+    /// A band's part of its group's input gradient `gx`, with whether to add to what is there.
+    fn input_gradient(
+        &self,
+        gy: &[f32],
+        weights: &[f32],
+        (gx, add): (&mut [f32], bool),
+        b: Band,
+        buffer: &mut [f32],
+    ) {
         let (o, k) = (self.slide.y[2], self.slide.patch());
         let rows = gy.len() / o;
         let product = (Mat::new(gy, rows, o), Mat::new(weights, k, o).t());
         if self.slide.is_pointwise() {
-            matmul(gx, add, product.0, product.1);
+            matmul(&mut gx[self.pixels(b)], add, product.0, product.1);
             return;
         }
         matmul(&mut buffer[..rows * k], false, product.0, product.1);
-        let rows_len = k * self.slide.pixels();
-        for (gx, rows) in gx.chunks_exact_mut(self.slide.x_len()).zip(buffer.chunks_exact(rows_len)) {
-            simd(
-                #[inline(always)]
-                || {
-                    if !add {
+        let (x_len, band_len) = (self.slide.x_len(), rows / b.samples * k);
+        let samples = gx[b.sample * x_len..].chunks_exact_mut(x_len).zip(buffer.chunks_exact(band_len));
+        simd(
+            #[inline(always)]
+            || {
+                for (gx, rows) in samples.take(b.samples) {
+                    if !add && b.row == 0 {
                         gx.fill(0.0);
                     }
-                    self.slide.row2im(gx, rows);
-                },
-            );
-        }
+                    self.slide.row2im(gx, b.row, rows);
+                }
+            },
+        );
     }
+}
+
+/// All rows of some samples of a group, or some rows of one.
+#[derive(Clone, Copy)]
+struct Band {
+    sample: usize,
+    samples: usize,
+    row: usize,
+    rows: usize,
 }
 
 #[derive(Clone, Copy)]

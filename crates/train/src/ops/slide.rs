@@ -65,13 +65,13 @@ impl Slide {
         lo..room.div_ceil(w.dilation[1]).clamp(lo, kernel)
     }
 
-    /// Writes the patches of one sample as rows `(kh, kw, c)`; outside the input is zero.
+    /// Writes the patches of one sample's output rows from `first` on as rows `(kh, kw, c)`; outside the input is zero.
     #[inline(always)]
-    pub fn im2row(&self, x: &[f32], rows: &mut [f32]) {
-        let ([_, width, c], [oh, ow, _]) = (self.x, self.y);
+    pub fn im2row(&self, x: &[f32], first: usize, rows: &mut [f32]) {
+        let ([_, width, c], [_, ow, _]) = (self.x, self.y);
         let segment = self.window.kernel[1] * c;
-        for (p, row) in rows.chunks_exact_mut(self.patch()).enumerate().take(oh * ow) {
-            let (o, q) = (p / ow, p % ow);
+        for (p, row) in rows.chunks_exact_mut(self.patch()).enumerate() {
+            let (o, q) = (first + p / ow, p % ow);
             let inside = self.inside(q);
             for (kh, seg) in row.chunks_exact_mut(segment).enumerate() {
                 let Some(iy) = self.row(o, kh).filter(|_| !inside.is_empty()) else {
@@ -80,25 +80,25 @@ impl Slide {
                 };
                 seg[..inside.start * c].fill(0.0);
                 seg[inside.end * c..].fill(0.0);
-                let first = self.first_column(q, inside.start);
-                let src = &x[(iy * width + first) * c..];
+                let column = self.first_column(q, inside.start);
+                let src = &x[(iy * width + column) * c..];
                 copy_pixels(&mut seg[inside.start * c..inside.end * c], src, c, self.window.dilation[1]);
             }
         }
     }
 
-    /// Adds rows of patches to the pixels that they came from.
+    /// Adds the patches of output rows from `first` on to the pixels that they came from.
     #[inline(always)]
-    pub fn row2im(&self, x: &mut [f32], rows: &[f32]) {
-        let ([_, width, c], [oh, ow, _]) = (self.x, self.y);
+    pub fn row2im(&self, x: &mut [f32], first: usize, rows: &[f32]) {
+        let ([_, width, c], [_, ow, _]) = (self.x, self.y);
         let (segment, dilation) = (self.window.kernel[1] * c, self.window.dilation[1]);
-        for (p, row) in rows.chunks_exact(self.patch()).enumerate().take(oh * ow) {
-            let (o, q) = (p / ow, p % ow);
+        for (p, row) in rows.chunks_exact(self.patch()).enumerate() {
+            let (o, q) = (first + p / ow, p % ow);
             let inside = self.inside(q);
             for (kh, seg) in row.chunks_exact(segment).enumerate() {
                 let Some(iy) = self.row(o, kh).filter(|_| !inside.is_empty()) else { continue };
-                let first = self.first_column(q, inside.start);
-                let dst = &mut x[(iy * width + first) * c..];
+                let column = self.first_column(q, inside.start);
+                let dst = &mut x[(iy * width + column) * c..];
                 add_pixels(dst, &seg[inside.start * c..inside.end * c], c, dilation);
             }
         }
