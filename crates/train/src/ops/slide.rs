@@ -127,7 +127,7 @@ const LANES: usize = 16;
 /// Runs are short: vector moves in place beat a call of `memcpy`.
 #[inline(always)]
 fn copy_run(dst: &mut [f32], src: &[f32]) {
-    if dst.len() % LANES != 0 {
+    if !dst.len().is_multiple_of(LANES) {
         dst.copy_from_slice(src);
         return;
     }
