@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 const TAIL_LINES: usize = 60;
+const MAX_LINES: usize = 200;
+const MAX_WIDTH: usize = 240;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,14 +34,25 @@ impl Finished {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// Prints the last lines of the log, for a command that failed.
-    pub fn print_tail(&self) {
-        let text = self.text().unwrap_or_default();
-        let lines: Vec<_> = text.lines().collect();
-        let from = lines.len().saturating_sub(TAIL_LINES);
-        lines[from..].iter().for_each(|l| eprintln!("    {l}"));
+    /// Prints what the log says of the failure.
+    pub fn print_failure(&self) {
+        for line in telling(&self.text().unwrap_or_default()).iter().take(MAX_LINES) {
+            eprintln!("    {}", line.chars().take(MAX_WIDTH).collect::<String>());
+        }
         eprintln!("    (all of it: {})", self.log.display());
     }
+}
+
+/// The test harness's reports of failed tests; the last lines where there are none.
+fn telling(log: &str) -> Vec<&str> {
+    let mut reporting = false;
+    let is_report = |line: &&str| {
+        reporting = (reporting || *line == "failures:") && !line.starts_with("test result:");
+        reporting
+    };
+    let lines: Vec<_> = log.lines().collect();
+    let reports: Vec<_> = lines.iter().copied().filter(is_report).collect();
+    if reports.is_empty() { lines[lines.len().saturating_sub(TAIL_LINES)..].to_vec() } else { reports }
 }
 
 /// Runs `command` with its output in `log`, for at most `limit`. Where the terminal would stay silent, a dot is printed
@@ -52,7 +65,7 @@ pub fn run(mut command: Command, log: &Path, limit: Duration) -> Result<Finished
     let end = wait(&mut child, limit)?;
     let finished = Finished { end, log: log.to_path_buf() };
     if end != End::Ok {
-        finished.print_tail();
+        finished.print_failure();
     }
     Ok(finished)
 }
@@ -98,4 +111,17 @@ fn end_group(child: &mut Child) {
     }
     let _ = child.kill();
     let _ = child.wait();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failed_tests_are_told_before_the_last_lines() {
+        let log =
+            "test a ... ok\nfailures:\n---- b stdout ----\npanicked\ntest result: FAILED. 1\nrunning 0 tests";
+        assert_eq!(telling(log), ["failures:", "---- b stdout ----", "panicked"]);
+        assert_eq!(telling("error: no such file"), ["error: no such file"]);
+    }
 }

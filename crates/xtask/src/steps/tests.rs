@@ -29,7 +29,7 @@ pub fn cli(workspace: &Workspace) -> Result<Outcome> {
 
 fn run(workspace: &Workspace, name: &str, args: &[&str]) -> Result<Outcome> {
     let mut command = workspace.cargo(args);
-    command.args(["--no-fail-fast", "--", "--show-output"]);
+    command.args(["--no-fail-fast", "--", "--show-output"]).env("RUST_BACKTRACE", "0");
     let finished = process::run(command, &workspace.log(name), LIMIT)?;
     outcome(&finished)
 }
