@@ -6,7 +6,7 @@
     venv/bin/python scripts/golden_tflite.py float            # only that file: int8, float or shared
     venv/bin/python scripts/golden_tflite.py --tensors M.tflite SEED   # every intermediate tensor, for debugging
 
-The small models are written here operator by operator, so that the tests need no file from elsewhere; for the models in
+"refused.golden" holds models that must not import. The small models are written here operator by operator, so that the tests need no file from elsewhere; for the models in
 ../shared/models only inputs and outputs are kept. Everything is seeded: the same versions give the same bytes.
 
 Each golden file holds cases one after another (little-endian): "DTMMGLD1"; u32 length and the case's name; u32 length and
@@ -35,9 +35,10 @@ TYPES = {
     "u8": s.TensorType.UINT8,
     "i16": s.TensorType.INT16,
     "i32": s.TensorType.INT32,
+    "f16": s.TensorType.FLOAT16,
     "f32": s.TensorType.FLOAT32,
 }
-NUMPY = {"i8": np.int8, "u8": np.uint8, "f32": np.float32, "i32": np.int32}
+NUMPY = {"i8": np.int8, "u8": np.uint8, "f16": np.float16, "f32": np.float32, "i32": np.int32}
 SAME, VALID = 0, 1
 NONE, RELU, RELU_N1_TO_1, RELU6 = 0, 1, 2, 3
 
@@ -107,11 +108,11 @@ def text(value):
     return struct.pack("<I", len(value)) + value
 
 
-def record(name, model, samples, path="", tap="", low=0.0, high=0.0):
-    """One case of a golden file."""
+def record(name, model, samples, path="", tap="", low=0.0, high=0.0, embedded=None):
+    """One case of a golden file; `embedded` is kept in place of the model that runs."""
     low, high = float(np.float32(low)), float(np.float32(high))
     count, outputs = run(model, samples, low, high, tap)
-    out = b"DTMMGLD1" + text(name) + text(b"" if path else model) + text(path) + text(tap)
+    out = b"DTMMGLD1" + text(name) + text(b"" if path else embedded or model) + text(path) + text(tap)
     out += struct.pack("<ffIII", low, high, count, len(outputs[0]), len(samples))
     for (kind, value), output in zip(samples, outputs):
         payload = {0: lambda: struct.pack("<Q", value), 1: lambda: value, 2: lambda: bytes([value])}[kind]()
@@ -581,6 +582,8 @@ def int8_models():
     for name, shape, quant, build in cases("i8"):
         n = Net(shape, "i8", seed=hash_name(name), **quant)
         yield name, n.finish(build(n, n.x)), samples(shape), {}
+    single, double = batch_of_2("i8")
+    yield "batch_of_2", single, samples([1, 5, 4, 3]), {"embedded": double}
     for name, model in random_nets():
         yield name, model, [(0, i) for i in range(SEEDS + 1)], {}
     for name, shape, kind, quant, build in border_cases():
@@ -588,7 +591,33 @@ def int8_models():
         yield name, n.finish(build(n, n.x)), samples(shape), {"low": -2, "high": 2}
 
 
+def batch_of_2(kind):
+    """A model for two samples at once, which imports as one for single samples."""
+
+    def build(batch):
+        n = Net([batch, 5, 4, 3], kind, seed=5)
+        y = n.conv(n.x, 4, (3, 3), (2, 2))
+        y = n.pool("AVERAGE_POOL_2D", y, (2, 2), (1, 1), VALID)
+        return n.finish(n.fc(n.reshape(y, [batch, 8]), 3, 8))
+
+    return build(1), build(2)
+
+
+def half_weights(n, x):
+    """Float16 storage: every constant goes through a DEQUANTIZE."""
+    w = n.tensor("w", [4, 3, 3, 3], "f16", data=n.rng.normal(0, 0.2, [4, 3, 3, 3]))
+    b = n.tensor("b", [4], "f16", data=n.rng.normal(0, 0.1, [4]))
+    w, b = (n.unary("DEQUANTIZE", t, s.DequantizeOptionsT(), kind="f32") for t in (w, b))
+    o = s.Conv2DOptionsT()
+    o.strideH = o.strideW = o.dilationHFactor = o.dilationWFactor = 1
+    return n.op("CONV_2D", [x, w, b], n.shape(x)[:3] + [4], o)
+
+
 def float_models():
+    single, double = batch_of_2("f32")
+    yield "batch_of_2", single, [(0, 3), (2, 0)], {"low": -3, "high": 3, "embedded": double}
+    n = Net([1, 5, 4, 3], "f32", seed=9)
+    yield "half_weights", n.finish(half_weights(n, n.x)), [(0, 3), (2, 0)], {"low": -3, "high": 3}
     for name, shape, _, build in cases("f32"):
         n = Net(shape, "f32", seed=hash_name(name))
         yield name, n.finish(build(n, n.x)), [(0, 3), (2, 0)], {"low": -3, "high": 3}
