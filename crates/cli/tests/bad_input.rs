@@ -15,7 +15,11 @@ fn compress(folder: &std::path::Path, model: &str, extra: &[&str]) -> String {
 fn a_missing_model_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let text = compress(folder.path(), "nothing.onnx", &["--flash", "0.5x"]);
-    insta::assert_snapshot!(text);
+    insta::assert_snapshot!(text, @r"
+    error: cannot read nothing.onnx
+      cause: No such file or directory (os error 2)
+    help: check the path
+    ");
 }
 
 #[test]

@@ -185,6 +185,8 @@ impl Error {
                 "give an .onnx model (PyTorch: torch.onnx.export; Keras: tf2onnx), a .tflite model, or a .dtmm package"
                     .to_owned()
             }
+            Error::Onnx { source, .. } => source.help().to_owned(),
+            Error::Tflite { source, .. } => source.help().to_owned(),
             Error::Package { .. } => "make the package again with `dtmm compress`".to_owned(),
             Error::Mismatch { help, .. } => help.clone(),
             Error::OutputTaken { .. } => "choose another folder with -o, or delete this one".to_owned(),
