@@ -3,8 +3,9 @@
 use crate::constant::{Constant, Values};
 use crate::dims::{broadcast, element_count, normalize_axis};
 use crate::error::NodeError;
-use crate::importer::{Importer, NodeView, Slot, quant_params};
+use crate::importer::{Importer, NodeView, Slot};
 use crate::ops::layout;
+use crate::quantization::quant_params;
 
 /// Operators that are evaluated when all their inputs are constant (SHAPE always).
 pub const FOLDABLE: [&str; 19] = [

@@ -18,6 +18,7 @@ mod importer;
 mod names;
 mod ops;
 mod ports;
+mod quantization;
 mod schema;
 
 pub use dtmm_graph::Graph;

@@ -4,7 +4,8 @@ use dtmm_graph::{ElementType, Graph, Port, Preprocessing, QuantParams, Tensor};
 
 use crate::dims::checked_dims;
 use crate::error::{ImportError, NodeError, UnsupportedNode};
-use crate::importer::{Activation, Importer, Slot, activation_type};
+use crate::importer::{Activation, Importer, Slot};
+use crate::quantization::activation_type;
 
 /// Adds the model's inputs; the first one's leading axis is the batch. Gives those of a type that is not supported.
 pub fn add_inputs(importer: &mut Importer<'_>, file: &str) -> Result<Vec<UnsupportedNode>, ImportError> {

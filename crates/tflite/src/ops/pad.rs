@@ -3,7 +3,8 @@
 use dtmm_graph::Op;
 
 use crate::error::NodeError;
-use crate::importer::{Importer, NodeView, quant_params};
+use crate::importer::{Importer, NodeView};
+use crate::quantization::quant_params;
 
 /// Elements along one axis, at most: enough for any image.
 const MAX_PADDING: i64 = 1 << 16;

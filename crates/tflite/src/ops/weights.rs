@@ -4,7 +4,8 @@ use dtmm_graph::{Data, ElementType, QuantParams, Tensor, TensorId};
 
 use crate::constant::{Constant, Values};
 use crate::error::NodeError;
-use crate::importer::{Importer, Slot, Use, quant_params};
+use crate::importer::{Importer, Slot, Use};
+use crate::quantization::quant_params;
 
 /// What an operator needs from its weights.
 #[derive(Clone, Copy)]
