@@ -26,7 +26,7 @@ from ai_edge_litert import schema_py_generated as s
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-# More samples find differences that are rare, as wrong rounding is: DTMM_GOLDEN_SEEDS=200 DTMM_GOLDEN_DIR=/tmp/golden.
+# More samples find differences that are rare, as wrong rounding is: DTMM_GOLDEN_SEEDS=200 DTMM_GOLDEN_DIR=elsewhere.
 OUT = os.environ.get("DTMM_GOLDEN_DIR", os.path.join(ROOT, "crates", "tflite", "testdata", "golden"))
 SEEDS = int(os.environ.get("DTMM_GOLDEN_SEEDS", "3"))
 MODELS = os.path.join(ROOT, "..", "shared", "models")
@@ -669,7 +669,7 @@ def hash_name(name):
 
 def real_images():
     """Four CIFAR-10 test images as raw bytes, from the unpacked binary version (DTMM_CIFAR10 names the folder)."""
-    folder = os.environ.get("DTMM_CIFAR10", "/tmp/data/cifar-10-batches-bin")
+    folder = os.environ.get("DTMM_CIFAR10", os.path.join(ROOT, "data", "cifar-10-batches-bin"))
     data = np.fromfile(os.path.join(folder, "test_batch.bin"), np.uint8).reshape(-1, 3073)[[0, 17, 333, 4242], 1:]
     return data.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
 
