@@ -85,6 +85,31 @@ impl Importance {
         with_gradients(graph, squares, |w, g2| 0.5 * w * w * g2)
     }
 
+    /// Fisher with the squared gradients of a layer replaced by the product of their sums over each filter and over
+    /// each input channel: the same estimate with the sampling noise of single weights averaged out. Depthwise layers
+    /// as in [`Importance::fisher`].
+    ///
+    /// # Errors
+    /// As [`Importance::taylor`].
+    pub fn fisher_factored(graph: &Graph, squares: &Gradients) -> Result<Self, ImportanceError> {
+        let mut smooth = squares.clone();
+        for layer in prunable_layers(graph).iter().filter(|l| !l.layout.depthwise) {
+            if let Some(g2) = smooth.get_mut(&layer.weights).filter(|g| g.len() == layer.layout.len()) {
+                factor(g2, &layer.layout);
+            }
+        }
+        Self::fisher(graph, &smooth)
+    }
+
+    /// Layer-adaptive magnitude: w² over the sum of all w² of the layer that are at least as large (LAMP, Lee et al.
+    /// 2021). Needs no data, and no layer is emptied before the others.
+    ///
+    /// # Errors
+    /// [`ImportanceError::NotFinite`].
+    pub fn lamp(graph: &Graph) -> Result<Self, ImportanceError> {
+        Ok(Self::magnitude_l2(graph)?.normalised(Normalisation::Lamp))
+    }
+
     /// |w|.
     ///
     /// # Errors
@@ -134,6 +159,22 @@ impl Importance {
     /// The sum of all scores.
     pub fn total(&self) -> f64 {
         self.scores.values().flatten().map(|&s| f64::from(s)).sum()
+    }
+}
+
+/// Replaces values by (sum of their filter) · (sum of their input channel) / (sum of all · positions).
+fn factor(values: &mut [f32], layout: &WeightLayout) {
+    let mut rows = vec![0.0f64; layout.filters];
+    let mut columns = vec![0.0f64; layout.channels];
+    let size = layout.positions * layout.channels;
+    for (e, &v) in values.iter().enumerate() {
+        rows[e / size] += f64::from(v);
+        columns[e % layout.channels] += f64::from(v);
+    }
+    let total: f64 = rows.iter().sum::<f64>() * layout.positions as f64;
+    if total > 0.0 {
+        let product = |e: usize| rows[e / size] * columns[e % layout.channels] / total;
+        values.iter_mut().enumerate().for_each(|(e, v)| *v = product(e) as f32);
     }
 }
 
@@ -222,6 +263,18 @@ mod tests {
         let l2 = Importance::magnitude_l2(&g).unwrap();
         assert_eq!(l2.scores[&w], [1.0, 4.0, 9.0, 0.0]);
         assert_eq!(l2.normalised(Normalisation::Lamp).scores[&w], [1.0 / 14.0, 4.0 / 13.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn factored_fisher_keeps_sums_and_needs_rank_one_to_agree() {
+        let g = graph(vec![1.0; 4]);
+        let w = prunable_layers(&g)[0].weights;
+        let rank_one = Gradients::from([(w, vec![2.0, 6.0, 1.0, 3.0])]);
+        let plain = Importance::fisher(&g, &rank_one).unwrap();
+        assert_eq!(Importance::fisher_factored(&g, &rank_one).unwrap(), plain);
+        let other = Gradients::from([(w, vec![4.0, 0.0, 0.0, 4.0])]);
+        assert_eq!(Importance::fisher_factored(&g, &other).unwrap().scores[&w], [1.0; 4]);
+        assert_eq!(Importance::fisher_factored(&g, &other).unwrap().total(), 4.0);
     }
 
     #[test]
