@@ -4,7 +4,7 @@ mod common;
 
 use std::path::Path;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use common::{dtmm, json, small_model};
 

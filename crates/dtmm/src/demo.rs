@@ -56,7 +56,7 @@ pub fn demo(request: &DemoRequest, progress: &dyn Progress) -> Result<CompressRe
             epochs: 8,
             lr: None,
             rounds: 3,
-            importance: ImportanceKind::Fisher,
+            importance: ImportanceKind::Lamp,
             qat_epochs: 0,
             batch: 64,
             output: request.output.clone(),

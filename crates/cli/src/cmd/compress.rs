@@ -32,7 +32,7 @@ pub struct Cmd {
     #[arg(long, default_value_t = 4, value_name = "N")]
     rounds: usize,
     /// What decides which weights go
-    #[arg(long, value_enum, default_value = "fisher")]
+    #[arg(long, value_enum, default_value = "lamp")]
     importance: Importance,
     /// Quantisation-aware epochs at the end
     #[arg(long, default_value_t = 0, value_name = "N")]
@@ -51,8 +51,10 @@ enum Importance {
     Taylor,
     /// Second order: w^2 * g^2 with the mean squared gradient
     Fisher,
-    /// w^2
-    Magnitude,
+    /// Fisher with the squared gradients averaged over filters and input channels
+    FactoredFisher,
+    /// Layer-adaptive magnitude; needs no data
+    Lamp,
 }
 
 impl Cmd {
@@ -72,7 +74,8 @@ impl Cmd {
             importance: match self.importance {
                 Importance::Taylor => ImportanceKind::Taylor,
                 Importance::Fisher => ImportanceKind::Fisher,
-                Importance::Magnitude => ImportanceKind::Magnitude,
+                Importance::FactoredFisher => ImportanceKind::FactoredFisher,
+                Importance::Lamp => ImportanceKind::Lamp,
             },
             qat_epochs: self.qat_epochs,
             batch: self.batch,

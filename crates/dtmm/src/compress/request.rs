@@ -35,8 +35,10 @@ pub enum ImportanceKind {
     Taylor,
     /// Second order: w² · g² with the mean squared gradient.
     Fisher,
-    /// w².
-    Magnitude,
+    /// Fisher with the squared gradients averaged over filters and input channels.
+    FactoredFisher,
+    /// Layer-adaptive magnitude; needs no data.
+    Lamp,
 }
 
 /// A compression.

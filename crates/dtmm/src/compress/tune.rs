@@ -96,8 +96,8 @@ fn prune(job: &Job, before: &Tuned, round: &Round, k: usize) -> Result<PrunePlan
 fn importance(job: &Job, before: &Tuned, k: usize) -> Result<Importance, Error> {
     let graph = &before.graph;
     let (batch, batches) = match job.request.importance {
-        ImportanceKind::Fisher => (FISHER_BATCH, FISHER_BATCHES),
-        _ => (64, GRADIENT_BATCHES),
+        ImportanceKind::Taylor => (64, GRADIENT_BATCHES),
+        _ => (FISHER_BATCH, FISHER_BATCHES),
     };
     let options = GradientOptions {
         batches,
@@ -116,7 +116,11 @@ fn importance(job: &Job, before: &Tuned, k: usize) -> Result<Importance, Error> 
             let squares = dtmm_train::mean_squared_gradients(graph, &job.train, &options).map_err(train)?;
             Importance::fisher(graph, &squares)
         }
-        ImportanceKind::Magnitude => Importance::magnitude_l2(graph),
+        ImportanceKind::FactoredFisher => {
+            let squares = dtmm_train::mean_squared_gradients(graph, &job.train, &options).map_err(train)?;
+            Importance::fisher_factored(graph, &squares)
+        }
+        ImportanceKind::Lamp => Importance::lamp(graph),
     };
     scores.map_err(|source| Error::Importance { model: job.graph.name.clone(), source })
 }
