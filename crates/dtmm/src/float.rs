@@ -77,7 +77,8 @@ pub(crate) fn argmax<T: PartialOrd + Copy>(values: &[T]) -> usize {
     (1..values.len()).fold(0, better)
 }
 
-fn inputs(data: &Dataset, start: usize, count: usize, input: &Preprocessing) -> Vec<f32> {
+/// Samples `start..start + count` as one batch, NHWC.
+pub(crate) fn inputs(data: &Dataset, start: usize, count: usize, input: &Preprocessing) -> Vec<f32> {
     let len = data.sample_len();
     let mut x = vec![0.0; count * len];
     x.par_chunks_mut(len).enumerate().for_each(|(i, out)| data.write_input(start + i, input, out));

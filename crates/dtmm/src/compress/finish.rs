@@ -96,6 +96,8 @@ fn layer_rows(job: &Job, tuned: &Tuned, packed: &PackResult) -> Vec<LayerRow> {
             weights: l.nonzero,
             macs: scaled_macs(before, l),
             bytes: l.bytes,
+            // Layers without weights take the same bytes before and after.
+            dense_bytes: if l.weights == 0 { l.bytes } else { before.dense_bytes },
             storage: storage_name(l.storage, l.weights),
             group: (l.group > 0).then_some(l.group),
             ..before.clone()

@@ -4,6 +4,7 @@
 //! fine-tune; calibrate, quantize and pack; measure the package.
 
 mod finish;
+mod normalize;
 mod request;
 mod rounds;
 mod run_dir;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::request::ImportanceKind;
 use super::rounds::{Round, rounds};
-use super::{Job, RunDir};
+use super::{Job, RunDir, normalize};
 use crate::fitting::{self, Follow};
 use crate::train::augmentation;
 use crate::{Error, float};
@@ -54,7 +54,7 @@ struct State {
 pub fn prune_and_tune(job: &Job, run: &mut RunDir) -> Result<Tuned, Error> {
     let plan = rounds(job.dense.size.dense_total, job.budget, job.request.rounds, job.request.epochs);
     let mut tuned = Tuned {
-        graph: job.graph.clone(),
+        graph: run.stage("trainable", || normalize::trainable(job))?,
         masks: Masks::new(),
         plan: PrunePlan::default(),
         rounds: vec![],

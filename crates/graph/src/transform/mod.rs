@@ -10,12 +10,14 @@ mod identity;
 mod padding;
 #[cfg(test)]
 mod tests;
+mod unfold;
 
 pub use batch_norm::fold_batch_norm;
 pub use dead::remove_dead_nodes;
 pub use fuse::fuse_activations;
 pub use identity::eliminate_identities;
 pub use padding::fuse_padding;
+pub use unfold::{set_batch_norm, unfold_batch_norm};
 
 use crate::{ElementType, Graph, NodeId, TensorId};
 

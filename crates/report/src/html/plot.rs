@@ -108,7 +108,7 @@ fn bars(bars: Vec<Bar>, color: RGBColor) -> Result<String, HtmlError> {
             rectangle(bar.before, BEFORE)?;
             rectangle(bar.after, color)?;
             let end = LABEL + (bar.before.max(bar.after) * scale).round() as i32 + 8;
-            let style = ("sans-serif", 13).into_font();
+            let style = ("sans-serif", 14).into_font();
             root.draw(&Text::new(shorten(&bar.label), (0, y), style.clone())).map_err(fail)?;
             root.draw(&Text::new(bar.text.clone(), (end, y), style)).map_err(fail)?;
         }
