@@ -57,7 +57,6 @@ pub fn demo(request: &DemoRequest, progress: &dyn Progress) -> Result<CompressRe
             lr: None,
             rounds: 3,
             importance: ImportanceKind::Lamp,
-            qat_epochs: 0,
             batch: 64,
             output: request.output.clone(),
             seed: request.seed,

@@ -34,9 +34,6 @@ pub struct Cmd {
     /// What decides which weights go
     #[arg(long, value_enum, default_value = "lamp")]
     importance: Importance,
-    /// Quantisation-aware epochs at the end
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    qat_epochs: usize,
     /// Samples in one step
     #[arg(long, default_value_t = 128, value_name = "N")]
     batch: usize,
@@ -77,7 +74,6 @@ impl Cmd {
                 Importance::FactoredFisher => ImportanceKind::FactoredFisher,
                 Importance::Lamp => ImportanceKind::Lamp,
             },
-            qat_epochs: self.qat_epochs,
             batch: self.batch,
             output: output.clone(),
             seed: common.seed,

@@ -60,8 +60,6 @@ pub struct CompressRequest {
     pub rounds: usize,
     /// What decides which weights go.
     pub importance: ImportanceKind,
-    /// Quantisation-aware epochs at the end.
-    pub qat_epochs: usize,
     /// Samples in one step.
     pub batch: usize,
     /// Output folder.
@@ -89,7 +87,6 @@ pub(super) fn key(request: &CompressRequest, model: &[u8], data: &Splits, input:
         "lr": request.lr,
         "rounds": request.rounds,
         "importance": format!("{:?}", request.importance),
-        "qat_epochs": request.qat_epochs,
         "batch": request.batch,
         "seed": request.seed,
     })
