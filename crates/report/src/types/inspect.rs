@@ -25,7 +25,7 @@ pub struct LayerRow {
     pub dense_bytes: usize,
     /// Package bytes of the layer.
     pub bytes: usize,
-    /// Storage form: `dense`, `bitmap`, `positions`, or `-` for a layer without weights.
+    /// Storage form: `dense`, `bitmap`, `gaps`, or `-` for a layer without weights.
     pub storage: String,
     /// Channels of one sub-filterlet, where the storage has them.
     pub group: Option<usize>,
