@@ -43,8 +43,12 @@ pub(crate) fn accuracy(
     progress: &dyn Progress,
 ) -> Result<f64, Error> {
     let answers = answers(graph, data, input, threads, progress)?;
-    let right = answers.iter().zip(&data.labels).filter(|&(&a, &l)| a == l as usize).count();
-    Ok(right as f64 / data.len().max(1) as f64)
+    Ok(right(&answers, data) as f64 / data.len().max(1) as f64)
+}
+
+/// Number of right answers.
+pub(crate) fn right(answers: &[usize], data: &Dataset) -> usize {
+    answers.iter().zip(&data.labels).filter(|&(&a, &l)| a == l as usize).count()
 }
 
 /// Ranges of all activations over the samples of `data`.

@@ -46,8 +46,7 @@ pub(crate) fn measured(
 ) -> Result<f64, Error> {
     progress.begin(stage, data.len() as u64);
     let answers = answers(model, data, input, threads, progress)?;
-    let right = answers.iter().zip(&data.labels).filter(|&(&a, &l)| a == l as usize).count();
-    let accuracy = right as f64 / data.len().max(1) as f64;
+    let accuracy = float::right(&answers, data) as f64 / data.len().max(1) as f64;
     progress.end(&dtmm_report::percent(accuracy));
     Ok(accuracy)
 }

@@ -4,7 +4,7 @@ use dtmm_data::{Dataset, Samples};
 use dtmm_graph::Preprocessing;
 
 use crate::eval::Predictor;
-use crate::{Error, Progress, Silent};
+use crate::{Error, Progress, Silent, float};
 
 /// Which preprocessing to use.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,7 +93,7 @@ pub(crate) fn best(
     let mut best: Option<(usize, Preprocessing)> = None;
     for (i, candidate) in candidates.into_iter().enumerate() {
         let answers = predictor.answers(&data, &candidate, threads, &Silent)?;
-        let right = answers.iter().zip(&data.labels).filter(|&(&a, &l)| a == l as usize).count();
+        let right = float::right(&answers, &data);
         if best.as_ref().is_none_or(|(most, _)| right > *most) {
             best = Some((right, candidate));
         }
