@@ -176,7 +176,7 @@ impl Linear<'_> {
         self.offset(crate::requantize::multiply_once(sum, multiplier, shift))
     }
 
-    fn scale(&self, o: usize) -> (i32, i8) {
+    pub(crate) fn scale(&self, o: usize) -> (i32, i8) {
         let at = if self.multiplier.len() == 1 { 0 } else { o };
         let multiplier = self.multiplier.get(at).map_or(0, |m| i32::from_le_bytes(*m));
         (multiplier, self.shift.get(at).copied().unwrap_or(0))

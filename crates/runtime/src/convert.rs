@@ -14,7 +14,7 @@ pub(crate) fn clamp(clamp: format::Clamp) -> kernels::Clamp {
     kernels::Clamp { min: clamp.min, max: clamp.max }
 }
 
-pub(crate) fn window(window: &format::Window) -> kernels::Window {
+fn window(window: &format::Window) -> kernels::Window {
     let [top, _, left, _] = window.padding.map(usize::from);
     kernels::Window {
         kernel: window.kernel.map(usize::from),

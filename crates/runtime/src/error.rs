@@ -15,8 +15,6 @@ pub enum RunError {
         /// Bytes that the caller gave.
         given: usize,
     },
-    /// The package was planned for kernels with less scratch memory than this runtime's.
-    Scratch(u16),
     /// A kernel refused a layer. The package check rules it out.
     Layer(u16, KernelError),
 }
@@ -26,7 +24,6 @@ impl RunError {
     pub const fn code(self) -> u8 {
         match self {
             RunError::ArenaTooSmall { .. } => 64,
-            RunError::Scratch(_) => 65,
             RunError::Layer(..) => 66,
         }
     }
@@ -37,9 +34,6 @@ impl fmt::Display for RunError {
         match self {
             RunError::ArenaTooSmall { needed, given } => {
                 write!(f, "the arena has {given} bytes, but the package needs {needed}")
-            }
-            RunError::Scratch(layer) => {
-                write!(f, "layer {layer} has less scratch memory than its kernel needs; pack the model again")
             }
             RunError::Layer(layer, error) => write!(f, "layer {layer}: {error}"),
         }

@@ -12,7 +12,6 @@ pub(crate) struct Memory<'a> {
     /// Where the output lies in the arena.
     written: Range<usize>,
     /// Scratch memory of the layer.
-    #[expect(dead_code, reason = "no reference kernel needs scratch memory")]
     pub scratch: &'a mut [i8],
     /// What is left of the arena, each part with its offset.
     rest: [(usize, &'a [i8]); 3],

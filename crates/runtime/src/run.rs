@@ -1,39 +1,16 @@
 //! Runs one layer.
 
 use dtmm_format::{Layer, Package, Params, Tensor};
-use dtmm_kernels::{
-    Axes, FullyConnected, KernelError, LogSoftmax, Mean, Operand, Softmax, reference as kernel, scratch,
-};
+use dtmm_kernels::{Axes, FullyConnected, KernelError, LogSoftmax, Mean, Operand, Softmax, active as kernel};
 
-use crate::convert::{conv2d, elementwise, linear, pool, product, rescale, shape, window};
+use crate::convert::{conv2d, elementwise, linear, pool, product, rescale, shape};
 use crate::memory::{Memory, tensor};
-
-/// Scratch bytes that the kernel of `layer` needs; `None` when a tensor is missing.
-pub(crate) fn scratch_len(package: &Package<'_>, layer: &Layer<'_>) -> Option<usize> {
-    let x = tensor(package, layer.input_tensors().next())?.shape;
-    let y = tensor(package, Some(layer.output))?.shape;
-    let (input, output) = (shape(x), shape(y));
-    Some(match &layer.params {
-        Params::Conv2d { window: w, linear } => {
-            scratch::conv2d(&input, &output, &window(w), linear.weights.group() as usize)
-        }
-        Params::DepthwiseConv2d { window: w, .. } => scratch::depthwise_conv2d(&input, &output, &window(w)),
-        Params::FullyConnected { linear } => {
-            scratch::fully_connected(input.c, output.c, linear.weights.group() as usize)
-        }
-        Params::MaxPool { window: w, .. } | Params::AveragePool { window: w, .. } => {
-            scratch::pool(&input, &output, &window(w))
-        }
-        Params::Softmax { .. } | Params::LogSoftmax { .. } => scratch::softmax(input.c),
-        _ => 0,
-    })
-}
 
 /// Runs `layer` in the arena.
 pub(crate) fn layer(package: &Package<'_>, layer: &Layer<'_>, arena: &mut [i8]) -> Result<(), KernelError> {
     let y = package.tensor(layer.output).ok_or(KernelError::Shape)?;
     let mut memory = Memory::cut(arena, layer, &y).ok_or(KernelError::ActivationLength)?;
-    let out = core::mem::take(&mut memory.output);
+    let (out, scratch) = (core::mem::take(&mut memory.output), core::mem::take(&mut memory.scratch));
     if let Params::Concat { axis, .. } = layer.params {
         return concat(package, layer, usize::from(axis), &memory, (&y, out));
     }
@@ -51,12 +28,41 @@ pub(crate) fn layer(package: &Package<'_>, layer: &Layer<'_>, arena: &mut [i8]) 
         Params::Reshape => kernel::reshape_s8(operand(&memory, &x)?, out),
         params => {
             let values = memory.read(&x).ok_or(KernelError::ActivationLength)?;
-            unary(params, (&x, values), (&y, out))
+            match *params {
+                Params::Conv2d { .. } | Params::DepthwiseConv2d { .. } | Params::FullyConnected { .. } => {
+                    weighted(params, scratch, (&x, values), (&y, out))
+                }
+                _ => unary(params, (&x, values), (&y, out)),
+            }
         }
     }
 }
 
-/// The operators with one input that never work in place.
+/// The operators with weights.
+fn weighted(
+    params: &Params<'_>,
+    scratch: &mut [i8],
+    (x, values): (&Tensor<'_>, &[i8]),
+    (y, out): (&Tensor<'_>, &mut [i8]),
+) -> Result<(), KernelError> {
+    match *params {
+        Params::Conv2d { window, linear } => {
+            kernel::conv2d_s8(&conv2d(&window, &linear, x, y), scratch, values, out)
+        }
+        Params::DepthwiseConv2d { window, linear } => {
+            kernel::depthwise_conv2d_s8(&conv2d(&window, &linear, x, y), scratch, values, out)
+        }
+        Params::FullyConnected { linear: l } => {
+            let input = shape(x.shape);
+            let rows = input.h.saturating_mul(input.w);
+            let p = FullyConnected { rows, input_channels: input.c, linear: linear(&l, x, y) };
+            kernel::fully_connected_s8(&p, scratch, values, out)
+        }
+        _ => Err(KernelError::Shape),
+    }
+}
+
+/// The operators with one input, no weights, that never work in place.
 fn unary(
     params: &Params<'_>,
     (x, values): (&Tensor<'_>, &[i8]),
@@ -64,15 +70,6 @@ fn unary(
 ) -> Result<(), KernelError> {
     let (input, output) = (shape(x.shape), shape(y.shape));
     match *params {
-        Params::Conv2d { window, linear } => kernel::conv2d_s8(&conv2d(&window, &linear, x, y), values, out),
-        Params::DepthwiseConv2d { window, linear } => {
-            kernel::depthwise_conv2d_s8(&conv2d(&window, &linear, x, y), values, out)
-        }
-        Params::FullyConnected { linear: l } => {
-            let rows = input.h.saturating_mul(input.w);
-            let p = FullyConnected { rows, input_channels: input.c, linear: linear(&l, x, y) };
-            kernel::fully_connected_s8(&p, values, out)
-        }
         Params::MaxPool { window, clamp } => kernel::max_pool_s8(&pool(&window, clamp, x, y), values, out),
         Params::AveragePool { window, clamp, count_include_pad } => {
             let padding_value = count_include_pad.then_some(x.zero_point);

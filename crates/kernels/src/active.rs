@@ -1,0 +1,52 @@
+//! The fastest kernels of the core that the crate is compiled for; on hosts the portable ones.
+//!
+//! `build.rs` sets the cfg `dtmm_isa`. A kernel that needs scratch memory takes it as a slice of any length; when the
+//! slice is shorter than [`crate::scratch`] says, or not aligned to 4, the reference kernel, which needs none, runs
+//! instead. The results are the same, bit for bit.
+//!
+//! Each instruction set's module has functions of the names and signatures below. One that does not take a problem, or
+//! lacks scratch memory, writes nothing and returns [`KernelError::Scratch`]; then the next one in the chain is asked.
+
+use crate::{Conv2d, FullyConnected, KernelError, reference};
+
+pub use crate::reference::{
+    add_s8, average_pool_s8, concat_s8, log_softmax_s8, lut_s8, max_pool_s8, mean_s8, mul_s8, pad_s8,
+    requantize_s8, reshape_s8, resize_nearest_s8, slice_s8, softmax_s8, sub_s8, transpose_s8,
+};
+
+/// As [`reference::conv2d_s8`].
+///
+/// # Errors
+/// When lengths and shapes disagree.
+pub fn conv2d_s8(p: &Conv2d<'_>, scratch: &mut [i8], x: &[i8], y: &mut [i8]) -> Result<(), KernelError> {
+    let _ = scratch;
+    reference::conv2d_s8(p, x, y)
+}
+
+/// As [`reference::depthwise_conv2d_s8`].
+///
+/// # Errors
+/// When lengths and shapes disagree, or the weights are not dense.
+pub fn depthwise_conv2d_s8(
+    p: &Conv2d<'_>,
+    scratch: &mut [i8],
+    x: &[i8],
+    y: &mut [i8],
+) -> Result<(), KernelError> {
+    let _ = scratch;
+    reference::depthwise_conv2d_s8(p, x, y)
+}
+
+/// As [`reference::fully_connected_s8`].
+///
+/// # Errors
+/// When lengths and shapes disagree.
+pub fn fully_connected_s8(
+    p: &FullyConnected<'_>,
+    scratch: &mut [i8],
+    x: &[i8],
+    y: &mut [i8],
+) -> Result<(), KernelError> {
+    let _ = scratch;
+    reference::fully_connected_s8(p, x, y)
+}

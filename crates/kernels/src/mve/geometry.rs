@@ -1,0 +1,133 @@
+//! How a convolution is cut into tiles of four output pixels, and the memory that this takes. Also used by planners on
+//! the host.
+
+use crate::{Shape, Window};
+
+/// Bytes that a patch of the input should not exceed, unless one tile needs more.
+const PATCH: usize = 1536;
+/// Bytes that the filter table should not exceed, unless one filter needs more.
+const TABLE: usize = 3072;
+
+/// A block of output pixels of one tile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Size {
+    pub h: usize,
+    pub w: usize,
+}
+
+/// The tiles of a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Geometry {
+    /// The input, one row of pixels where a 1 × 1 kernel does not care.
+    pub input: Shape,
+    /// The output, likewise.
+    pub output: Shape,
+    /// Output pixels of a tile.
+    pub tile: Size,
+    /// Output columns that share one patch; 0 when the input is read in place.
+    pub columns: usize,
+    /// Pixels of a patch, or of the input.
+    pub patch: Size,
+}
+
+impl Geometry {
+    pub const fn new(input: &Shape, output: &Shape, window: &Window) -> Self {
+        let (mut input, mut output) = (*input, *output);
+        let padded = !inside(&input, &output, window);
+        let [kh, kw] = window.kernel;
+        let [sh, sw] = window.stride;
+        if kh == 1 && kw == 1 && sh == 1 && sw == 1 && !padded {
+            (input.h, input.w) = (1, input.h.saturating_mul(input.w));
+            (output.h, output.w) = (1, output.h.saturating_mul(output.w));
+        }
+        let tile = tile(&output);
+        if !padded {
+            let patch = Size { h: input.h, w: input.w };
+            return Geometry { input, output, tile, columns: 0, patch };
+        }
+        let h = span(tile.h, 0, window);
+        let mut columns = output.w;
+        while columns > tile.w && area(h, span(columns, 1, window), input.c) > PATCH {
+            columns = halved(columns, tile.w);
+        }
+        Geometry { input, output, tile, columns, patch: Size { h, w: span(columns, 1, window) } }
+    }
+
+    /// Bytes of a patch, to a multiple of 16.
+    pub const fn patch_bytes(&self) -> usize {
+        if self.columns == 0 { 0 } else { area(self.patch.h, self.patch.w, self.input.c).next_multiple_of(16) }
+    }
+}
+
+/// Half of `columns`, to a multiple of the tile's width.
+const fn halved(columns: usize, tile: usize) -> usize {
+    let tile = if tile == 0 { 1 } else { tile };
+    let half = columns.div_ceil(2).next_multiple_of(tile);
+    if half < columns { half } else { columns.saturating_sub(1) / tile * tile }
+}
+
+const fn area(h: usize, w: usize, c: usize) -> usize {
+    h.saturating_mul(w).saturating_mul(c)
+}
+
+/// Input pixels under `n` outputs on one axis.
+const fn span(n: usize, axis: usize, window: &Window) -> usize {
+    let ([kh, kw], [sh, sw], [dh, dw]) = (window.kernel, window.stride, window.dilation);
+    let (k, s, d) = if axis == 0 { (kh, sh, dh) } else { (kw, sw, dw) };
+    let first = k.saturating_sub(1).saturating_mul(d).saturating_add(1);
+    n.saturating_sub(1).saturating_mul(s).saturating_add(first)
+}
+
+/// True when no window reaches into padding.
+const fn inside(input: &Shape, output: &Shape, window: &Window) -> bool {
+    let [top, left] = window.padding;
+    let fits = span(output.h, 0, window) <= input.h && span(output.w, 1, window) <= input.w;
+    top == 0 && left == 0 && fits
+}
+
+/// The tile shape that covers the output with the fewest tiles.
+const fn tile(output: &Shape) -> Size {
+    let shapes = [(1, 4), (4, 1), (2, 2), (1, 2), (2, 1), (1, 1)];
+    let (mut best, mut fewest) = (Size { h: 1, w: 1 }, usize::MAX);
+    let mut rest: &[(usize, usize)] = &shapes;
+    while let [(h, w), after @ ..] = rest {
+        let tiles = output.h.div_ceil(*h).saturating_mul(output.w.div_ceil(*w));
+        if *h <= output.h && *w <= output.w && tiles < fewest {
+            (best, fewest) = (Size { h: *h, w: *w }, tiles);
+        }
+        rest = after;
+    }
+    best
+}
+
+/// True when runs of `group` channels are gathered word by word.
+pub(super) const fn in_words(channels: usize, group: usize) -> bool {
+    group != 0 && group < 16 && group.is_multiple_of(4) && channels.is_multiple_of(4)
+}
+
+/// Words of the table for one filter at most.
+const fn filter_words(window: &Window, channels: usize, group: usize) -> usize {
+    let [kh, kw] = window.kernel;
+    let row = kw.saturating_mul(channels);
+    if in_words(channels, group) {
+        // One u16 for each word, to a multiple of four; and the start and the end of the filter.
+        return kh.saturating_mul(row).div_ceil(16).saturating_mul(2).saturating_add(6);
+    }
+    let joined = window.dilation[1] == 1;
+    let runs = match group {
+        0 if joined => 1,
+        0 => kw,
+        _ if joined => kw.saturating_mul(channels.div_ceil(group)).div_ceil(2),
+        _ => kw.saturating_mul(channels.div_ceil(group).div_ceil(2)),
+    };
+    kh.saturating_mul(runs).saturating_mul(3).saturating_add(5)
+}
+
+/// Bytes of scratch memory for a convolution. `group` is 0 for dense weights.
+pub const fn conv2d_scratch(input: &Shape, output: &Shape, window: &Window, group: usize) -> usize {
+    let one = filter_words(window, input.c, group).saturating_mul(4);
+    let all = one.saturating_mul(output.c);
+    let table = if all < TABLE { all } else { TABLE };
+    let table = if table < one { one } else { table };
+    Geometry::new(input, output, window).patch_bytes().saturating_add(table).saturating_add(16)
+}
