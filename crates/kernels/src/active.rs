@@ -14,13 +14,22 @@ pub use crate::reference::{
     requantize_s8, reshape_s8, resize_nearest_s8, slice_s8, softmax_s8, sub_s8, transpose_s8,
 };
 
+#[cfg(any(dtmm_isa = "dsp", dtmm_isa = "mve"))]
+use crate::cortex_m::dsp as fast;
+#[cfg(any(dtmm_isa = "v6m", dtmm_isa = "v7m"))]
+use crate::cortex_m::pairs as fast;
+#[cfg(dtmm_isa = "portable")]
+use crate::portable as fast;
+
 /// As [`reference::conv2d_s8`].
 ///
 /// # Errors
 /// When lengths and shapes disagree.
 pub fn conv2d_s8(p: &Conv2d<'_>, scratch: &mut [i8], x: &[i8], y: &mut [i8]) -> Result<(), KernelError> {
-    let _ = scratch;
-    reference::conv2d_s8(p, x, y)
+    match fast::conv2d_s8(p, scratch, x, y) {
+        Err(KernelError::Scratch) => reference::conv2d_s8(p, x, y),
+        done => done,
+    }
 }
 
 /// As [`reference::depthwise_conv2d_s8`].
@@ -47,6 +56,8 @@ pub fn fully_connected_s8(
     x: &[i8],
     y: &mut [i8],
 ) -> Result<(), KernelError> {
-    let _ = scratch;
-    reference::fully_connected_s8(p, x, y)
+    match fast::fully_connected_s8(p, scratch, x, y) {
+        Err(KernelError::Scratch) => reference::fully_connected_s8(p, x, y),
+        done => done,
+    }
 }

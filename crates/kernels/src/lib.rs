@@ -17,13 +17,16 @@
 )]
 
 pub mod active;
+pub mod cortex_m;
 pub mod fixed_point;
 pub mod fwcs;
 mod params;
+pub mod portable;
 pub mod reference;
 pub mod requantize;
 pub mod scratch;
 pub mod table;
+mod tiled;
 
 pub use params::{
     Axes, Clamp, Conv2d, Elementwise, FullyConnected, KernelError, Linear, LogSoftmax, Mean, Operand, Pool,

@@ -80,6 +80,10 @@ pub struct Window {
 }
 
 impl Window {
+    /// One pixel under each output.
+    pub(crate) const POINT: Self =
+        Window { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], padding: [0, 0] };
+
     /// Row and column of the input under the kernel's first position, for the output at `row`, `column`.
     pub(crate) const fn corner(&self, row: usize, column: usize) -> [isize; 2] {
         let [top, left] = self.padding;
@@ -209,6 +213,15 @@ pub struct FullyConnected<'a> {
     pub input_channels: usize,
     /// Weights and output scaling.
     pub linear: Linear<'a>,
+}
+
+impl<'a> FullyConnected<'a> {
+    /// The same sums as a pointwise convolution over one row of pixels.
+    pub(crate) fn as_conv2d(&self) -> Conv2d<'a> {
+        let input = Shape { h: 1, w: self.rows, c: self.input_channels };
+        let output = Shape { c: self.linear.bias.len(), ..input };
+        Conv2d { input, output, window: Window::POINT, linear: self.linear }
+    }
 }
 
 /// `clamp(output_zero_point + multiply(x - input_zero_point))`.

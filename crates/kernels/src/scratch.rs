@@ -1,23 +1,28 @@
 //! Scratch memory of each kernel in bytes, for the memory planner.
 //!
-//! The reference kernels need none. A planner asks here all the same, so that a package planned for faster kernels
-//! has room for theirs.
+//! Each function returns the most that a kernel of any instruction set needs, so that a package runs on every core. Where
+//! a planner grants less, the reference kernels run, which need none. Scratch memory is aligned to 4.
 
+use crate::cortex_m::{dsp::Dsp, pairs::Pairs};
+use crate::portable::Portable;
+use crate::tiled::{Geometry, scratch_len};
 use crate::{Shape, Window};
 
 /// Bytes for a convolution. `group` is 0 for dense weights.
-pub const fn conv2d(_input: &Shape, _output: &Shape, _window: &Window, _group: usize) -> usize {
-    0
+pub fn conv2d(input: &Shape, output: &Shape, window: &Window, group: usize) -> usize {
+    let g = Geometry::new(input, output, window);
+    scratch_len::<Dsp>(&g, group).max(scratch_len::<Pairs>(&g, group)).max(scratch_len::<Portable>(&g, group))
 }
 
 /// Bytes for a depthwise convolution.
-pub const fn depthwise_conv2d(_input: &Shape, _output: &Shape, _window: &Window) -> usize {
+pub fn depthwise_conv2d(_input: &Shape, _output: &Shape, _window: &Window) -> usize {
     0
 }
 
-/// Bytes for a fully connected layer. `group` is 0 for dense weights.
-pub const fn fully_connected(_input_channels: usize, _output_channels: usize, _group: usize) -> usize {
-    0
+/// Bytes for a fully connected layer with `rows` rows. `group` is 0 for dense weights.
+pub fn fully_connected(rows: usize, input_channels: usize, output_channels: usize, group: usize) -> usize {
+    let row = |c| Shape { h: 1, w: rows, c };
+    conv2d(&row(input_channels), &row(output_channels), &Window::POINT, group)
 }
 
 /// Bytes for a pooling layer.

@@ -1,6 +1,8 @@
 //! Convolutions in every storage form against an oracle written straight from the definition.
 
-use dtmm_kernels::{Clamp, Conv2d, Linear, Shape, Weights, Window, reference as kernel, requantize};
+use dtmm_kernels::{
+    Clamp, Conv2d, KernelError, Linear, Shape, Weights, Window, reference as kernel, requantize, scratch,
+};
 use proptest::prelude::*;
 
 /// A convolution with a mask on its runs, from a few numbers.
@@ -41,7 +43,7 @@ impl Problem {
 
 prop_compose! {
     fn problem()(
-        (h, w, c, filters) in (1usize..8, 1usize..8, 1usize..14, 1usize..6),
+        (h, w, c, filters) in (1usize..8, 1usize..12, prop_oneof![1usize..14, Just(16), Just(32)], 1usize..6),
         kernel in prop::array::uniform2(1usize..5),
         stride in prop::array::uniform2(1usize..4),
         dilation in prop::array::uniform2(1usize..3),
@@ -141,8 +143,30 @@ fn le(values: &[i32]) -> Vec<[u8; 4]> {
     values.iter().map(|v| v.to_le_bytes()).collect()
 }
 
-/// Runs the kernel with the given weights between guard bytes.
+type Kernel = fn(&Conv2d<'_>, &mut [i8], &[i8], &mut [i8]) -> Result<(), KernelError>;
+
+/// Every kernel that hosts can run.
+const KERNELS: [(&str, Kernel); 4] = [
+    ("reference", |p, _, x, y| kernel::conv2d_s8(p, x, y)),
+    ("portable", dtmm_kernels::portable::conv2d_s8),
+    ("dsp", dtmm_kernels::cortex_m::dsp::conv2d_s8),
+    ("pairs", dtmm_kernels::cortex_m::pairs::conv2d_s8),
+];
+
+/// Runs all kernels with the given weights; what they agree on.
 fn run(p: &Problem, d: &Data, weights: Weights<'_>) -> Vec<i8> {
+    let results = KERNELS.map(|(name, kernel)| (name, run_kernel(kernel, p, d, weights)));
+    for (name, result) in &results[1..] {
+        // Weights of -128 are not for every kernel.
+        if result.is_some() || *name != "pairs" || !d.weights.contains(&-128) {
+            assert_eq!(*result, results[0].1, "{name}");
+        }
+    }
+    results[0].1.clone().expect("the reference takes everything")
+}
+
+/// Runs a kernel with the given weights between guard bytes and with dirty scratch memory of just the right size.
+fn run_kernel(kernel: Kernel, p: &Problem, d: &Data, weights: Weights<'_>) -> Option<Vec<i8>> {
     let per_filter = d.weights.len() / p.filters;
     let sums = d.weights.chunks(per_filter).map(|f| f.iter().map(|w| i32::from(*w)).sum::<i32>());
     let folded: Vec<i32> =
@@ -160,9 +184,24 @@ fn run(p: &Problem, d: &Data, weights: Weights<'_>) -> Vec<i8> {
     let conv = Conv2d { input: p.input, output: p.output(), window: p.window, linear };
     let n = conv.output.elements();
     let mut memory = vec![77; n + 16];
-    kernel::conv2d_s8(&conv, &d.x, &mut memory[8..8 + n]).expect("a valid problem");
+    let group = match weights {
+        Weights::Dense(_) => 0,
+        Weights::Bitmap { group, .. } | Weights::Gaps { group, .. } => group,
+    };
+    let len = scratch::conv2d(&conv.input, &conv.output, &conv.window, group);
+    let mut words = vec![0x5A5A_5A5Au32; len / 4 + 2];
+    let done = kernel(
+        &conv,
+        &mut bytemuck::cast_slice_mut::<u32, i8>(&mut words)[4..4 + len],
+        &d.x,
+        &mut memory[8..8 + n],
+    );
     assert!(memory[..8].iter().chain(&memory[8 + n..]).all(|b| *b == 77), "guard bytes were written");
-    memory[8..8 + n].to_vec()
+    assert!(words[0] == 0x5A5A_5A5A && words[len / 4 + 1] == 0x5A5A_5A5A, "bytes beside the scratch memory");
+    match done {
+        Err(KernelError::Scratch) => None,
+        done => done.map(|()| Some(memory[8..8 + n].to_vec())).expect("a valid problem"),
+    }
 }
 
 /// The stored runs of the masked weights.
@@ -190,7 +229,7 @@ fn gaps(mask: &[bool]) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 3 } else { 400 }))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 3 } else { 1000 }))]
 
     #[test]
     fn every_storage_form_equals_the_definition(p in problem().prop_filter("the kernel fits", Problem::fits)) {

@@ -1,7 +1,7 @@
 //! FullyConnected.
 
 use super::conv2d::convolve;
-use crate::{Conv2d, FullyConnected, KernelError, Linear, Shape, Window};
+use crate::{FullyConnected, KernelError, Linear};
 
 /// Weights OI in any storage form times every row of `x`, `rows` × `input_channels`; `y` is `rows` × O.
 ///
@@ -11,9 +11,6 @@ use crate::{Conv2d, FullyConnected, KernelError, Linear, Shape, Window};
 /// # Errors
 /// When lengths and shapes disagree.
 pub fn fully_connected_s8(p: &FullyConnected<'_>, x: &[i8], y: &mut [i8]) -> Result<(), KernelError> {
-    let input = Shape { h: 1, w: p.rows, c: p.input_channels };
-    let output = Shape { h: 1, w: p.rows, c: p.linear.bias.len() };
-    let window = Window { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], padding: [0, 0] };
     let finish = |l: &Linear<'_>, o: usize, sum: i32| l.finish_once(o, sum);
-    convolve(&Conv2d { input, output, window, linear: p.linear }, finish, x, y)
+    convolve(&p.as_conv2d(), finish, x, y)
 }

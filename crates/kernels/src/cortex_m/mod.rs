@@ -1,0 +1,10 @@
+//! Kernels of the Cortex-M classes without vector unit.
+//!
+//! - [`dsp`]: Armv7E-M and Armv8-M with the DSP extension (M4, M7, M33).
+//! - [`pairs`]: Armv6-M (M0, M0+) and Armv7-M (M3).
+//!
+//! Row buffers and decoding are the same code on every target. Only the innermost sums are written in assembler; where
+//! the processor lacks the instructions, plain Rust does the same arithmetic on the same layout, so that hosts test it.
+
+pub mod dsp;
+pub mod pairs;

@@ -1,0 +1,117 @@
+//! Kernels in plain Rust for any processor, written so that compilers turn the inner loops into vector code.
+
+use crate::tiled::{self, Engine, Filter, Geometry, LANES, Rounding};
+use crate::{Conv2d, FullyConnected, KernelError};
+
+/// Rows of 16-bit values, pixel after pixel, so that whole kernel rows are one run.
+pub(crate) struct Portable;
+
+impl Portable {
+    /// Columns of a row.
+    const fn columns(g: &Geometry) -> usize {
+        let outputs = g.width.next_multiple_of(LANES).saturating_sub(1);
+        let reach = g.window.kernel[1].saturating_sub(1).saturating_mul(g.window.dilation[1]);
+        outputs.saturating_mul(g.window.stride[1]).saturating_add(reach).saturating_add(1)
+    }
+
+    /// Values from one output's data to the next one's.
+    const fn step(g: &Geometry) -> usize {
+        g.window.stride[1].wrapping_mul(g.input.c)
+    }
+}
+
+impl Engine for Portable {
+    const BLOCK: usize = 1;
+    const UNIT: usize = 2;
+
+    fn row_units(g: &Geometry) -> usize {
+        Self::columns(g).saturating_mul(g.input.c).next_multiple_of(2)
+    }
+
+    fn tap(g: &Geometry, kx: usize) -> usize {
+        kx.wrapping_mul(g.window.dilation[1]).wrapping_mul(g.input.c)
+    }
+
+    fn pitch(_: &Geometry) -> usize {
+        1
+    }
+
+    fn reach(g: &Geometry) -> usize {
+        g.width.next_multiple_of(LANES).wrapping_sub(1).wrapping_mul(Self::step(g)).wrapping_add(1)
+    }
+
+    fn fill(g: &Geometry, pixels: &[i8], zero_point: i8, row: &mut [u32]) {
+        let Ok(row) = bytemuck::try_cast_slice_mut::<u32, i16>(row) else { return };
+        let left = g.window.padding[1].wrapping_mul(g.input.c).min(row.len());
+        let Some((before, rest)) = row.split_at_mut_checked(left) else { return };
+        let Some((inside, after)) = rest.split_at_mut_checked(pixels.len().min(rest.len())) else { return };
+        before.fill(zero_point.into());
+        after.fill(zero_point.into());
+        inside.iter_mut().zip(pixels).for_each(|(to, from)| *to = i16::from(*from));
+    }
+
+    fn tiles(g: &Geometry) -> usize {
+        g.width.div_ceil(LANES)
+    }
+
+    fn output(_: &Geometry, tile: usize, lane: usize) -> usize {
+        tile.wrapping_mul(LANES).wrapping_add(lane)
+    }
+
+    fn sum(filter: &Filter<'_>, bias: i32, tile: usize) -> [i32; 4] {
+        let mut sums = [bias; 4];
+        let g = filter.geometry();
+        let rows: &[i16] = bytemuck::try_cast_slice(filter.rows()).unwrap_or_default();
+        let step = Self::step(g);
+        let first = tile.wrapping_mul(LANES).wrapping_mul(step);
+        let mut weights = filter.weights();
+        for [offset, blocks] in filter.runs().iter().take(filter.runs().len().wrapping_sub(1)) {
+            let len = *blocks as usize;
+            let start = first.wrapping_add(*offset as usize);
+            let at = |lane: usize| {
+                rows.get(start.wrapping_add(lane.wrapping_mul(step))..)
+                    .and_then(|x| x.get(..len))
+                    .unwrap_or_default()
+            };
+            let Some((w, rest)) = weights.split_at_checked(len) else { break };
+            weights = rest;
+            add_products(&mut sums, [at(0), at(1), at(2), at(3)], w);
+        }
+        sums
+    }
+}
+
+/// Adds the products of `w` with four slices of the same length.
+#[inline(always)]
+fn add_products(sums: &mut [i32; 4], [a, b, c, d]: [&[i16]; 4], w: &[i8]) {
+    let [sa, sb, sc, sd] = sums;
+    let pixels = a.iter().zip(b).zip(c.iter().zip(d));
+    for (((a, b), (c, d)), w) in pixels.zip(w) {
+        let w = i32::from(*w);
+        *sa = sa.wrapping_add(i32::from(*a).wrapping_mul(w));
+        *sb = sb.wrapping_add(i32::from(*b).wrapping_mul(w));
+        *sc = sc.wrapping_add(i32::from(*c).wrapping_mul(w));
+        *sd = sd.wrapping_add(i32::from(*d).wrapping_mul(w));
+    }
+}
+
+/// As [`crate::reference::conv2d_s8`].
+///
+/// # Errors
+/// When lengths and shapes disagree, or the scratch memory is too small or not aligned to 4.
+pub fn conv2d_s8(p: &Conv2d<'_>, scratch: &mut [i8], x: &[i8], y: &mut [i8]) -> Result<(), KernelError> {
+    tiled::convolve::<Portable>(p, Rounding::Twice, scratch, x, y)
+}
+
+/// As [`crate::reference::fully_connected_s8`].
+///
+/// # Errors
+/// When lengths and shapes disagree, the scratch memory is too small or not aligned to 4.
+pub fn fully_connected_s8(
+    p: &FullyConnected<'_>,
+    scratch: &mut [i8],
+    x: &[i8],
+    y: &mut [i8],
+) -> Result<(), KernelError> {
+    tiled::convolve::<Portable>(&p.as_conv2d(), Rounding::Once, scratch, x, y)
+}

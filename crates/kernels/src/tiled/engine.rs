@@ -1,0 +1,86 @@
+//! What an instruction set brings to the tiled convolution.
+
+use super::geometry::Geometry;
+use super::runs::Run;
+
+/// Layout of the row buffer and the inner loop of one instruction set. *Units* are what it counts offsets into the
+/// row buffer in.
+pub(crate) trait Engine {
+    /// Channels that must be whole: 4, or 1 when weights may start and end at any channel.
+    const BLOCK: usize;
+
+    /// Bytes of a unit, a power of two.
+    const UNIT: usize;
+
+    /// Units of one row.
+    fn row_units(g: &Geometry) -> usize;
+
+    /// Units from the row's start to the data of kernel column `kx`, channel 0, for the first output.
+    fn tap(g: &Geometry, kx: usize) -> usize;
+
+    /// Units from one block of channels to the next.
+    fn pitch(g: &Geometry) -> usize;
+
+    /// Units from the data of the first output to the end of the last output's, in one block.
+    fn reach(g: &Geometry) -> usize;
+
+    /// Brings one row of pixels (NHWC, empty when it is padding) into the layout.
+    fn fill(g: &Geometry, pixels: &[i8], zero_point: i8, row: &mut [u32]);
+
+    /// Tiles of four outputs that cover a row.
+    fn tiles(g: &Geometry) -> usize;
+
+    /// The output that `lane` of `tile` computes; may lie beyond the row's end.
+    fn output(g: &Geometry, tile: usize, lane: usize) -> usize;
+
+    /// True when the engine computes exactly with these weights.
+    fn takes(weights: &[i8]) -> bool {
+        let _ = weights;
+        true
+    }
+
+    /// `bias` plus the sum over the filter's runs, for the four outputs of `tile`.
+    fn sum(filter: &Filter<'_>, bias: i32, tile: usize) -> [i32; 4];
+
+    /// `sum * multiplier / 2^31`, rounded as [`crate::requantize::saturating_rounding_doubling_high_mul`], for a
+    /// multiplier that is not negative.
+    #[inline(always)]
+    fn high_mul(sum: i32, multiplier: i32) -> i32 {
+        let product = i64::from(sum).wrapping_mul(i64::from(multiplier));
+        (product.wrapping_add(1 << 30) >> 31) as i32
+    }
+}
+
+/// One filter, ready for the inner loop. Made by [`super::runs::Decoder`] alone, which checks that the runs stay inside
+/// `rows` for every tile and take no more weights than there are.
+pub(crate) struct Filter<'a> {
+    pub(super) geometry: &'a Geometry,
+    /// The row buffer.
+    pub(super) rows: &'a [u32],
+    /// The runs; the last one is [`super::runs::END`].
+    pub(super) runs: &'a [Run],
+    /// The weights of all runs, back to back, in whole blocks.
+    pub(super) weights: &'a [i8],
+}
+
+impl<'a> Filter<'a> {
+    /// The geometry.
+    pub fn geometry(&self) -> &'a Geometry {
+        self.geometry
+    }
+
+    /// The row buffer.
+    pub fn rows(&self) -> &'a [u32] {
+        self.rows
+    }
+
+    /// The runs; the last one is [`super::runs::END`].
+    pub fn runs(&self) -> &'a [Run] {
+        self.runs
+    }
+
+    /// The weights of all runs.
+    pub fn weights(&self) -> &'a [i8] {
+        self.weights
+    }
+}

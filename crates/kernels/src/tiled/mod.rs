@@ -1,0 +1,189 @@
+//! Convolution by rows of outputs, shared by all instruction sets.
+//!
+//! The input rows under a row of outputs are brought once into the layout that an [`Engine`]'s inner loop wants, padding
+//! included; rows that the next outputs read as well stay where they are. Then each filter is decoded once and applied
+//! to the row, four outputs at a time. A kernel thus reads each weight once for four outputs, and neither padding nor
+//! stride nor dilation is seen by the inner loop.
+
+mod engine;
+mod finish;
+mod geometry;
+mod runs;
+
+pub(crate) use engine::{Engine, Filter};
+pub(crate) use finish::Rounding;
+pub(crate) use geometry::{BLOCK, Geometry, LANES};
+pub(crate) use runs::Run;
+
+use crate::{Conv2d, KernelError, Weights};
+use finish::Scale;
+use runs::{Decoder, Workspace};
+
+/// Bytes of scratch memory of [`convolve`], a multiple of 4. `group` is 0 for dense weights.
+pub(crate) fn scratch_len<E: Engine>(g: &Geometry, group: usize) -> usize {
+    Sizes::of::<E>(g, group).words().saturating_mul(4)
+}
+
+/// Words of each part of the scratch memory.
+struct Sizes {
+    runs: usize,
+    padded: usize,
+    /// Two numbers for each kernel row.
+    rows: usize,
+    row: usize,
+}
+
+impl Sizes {
+    fn of<E: Engine>(g: &Geometry, group: usize) -> Self {
+        let whole = |n: usize| n.is_multiple_of(E::BLOCK);
+        let padded = !whole(g.input.c) || (group < g.input.c && !whole(group));
+        Sizes {
+            runs: runs::max_runs(g, group).saturating_mul(2),
+            padded: if padded { g.positions().saturating_mul(g.blocks) } else { 0 },
+            rows: g.window.kernel[0],
+            row: E::row_units(g).saturating_mul(E::UNIT) / 4,
+        }
+    }
+
+    fn words(&self) -> usize {
+        let rows = self.rows.saturating_mul(self.row.saturating_add(2));
+        self.runs.saturating_add(self.padded).saturating_add(rows)
+    }
+}
+
+/// Convolution of `x` (NHWC) with filters OHWI in any storage form into `y` (NHWC).
+///
+/// # Errors
+/// [`KernelError::Scratch`] when the scratch memory is too short or not aligned to 4, or the engine does not take the
+/// weights; then nothing has been written to `y`. Else when lengths and shapes disagree.
+pub(crate) fn convolve<E: Engine>(
+    p: &Conv2d<'_>,
+    rounding: Rounding,
+    scratch: &mut [i8],
+    x: &[i8],
+    y: &mut [i8],
+) -> Result<(), KernelError> {
+    if x.len() != p.input.elements() || y.len() != p.output.elements() || y.is_empty() || x.is_empty() {
+        return Err(KernelError::ActivationLength);
+    }
+    p.linear.check(p.output.c)?;
+    let g = &Geometry::of(p);
+    let decoder = Decoder::new(&p.linear.weights, g, p.output.c)?;
+    let group = match p.linear.weights {
+        Weights::Dense(_) => 0,
+        Weights::Bitmap { group, .. } | Weights::Gaps { group, .. } => group,
+    };
+    let sizes = Sizes::of::<E>(g, group);
+    if !E::takes(decoder.weights()) || E::row_units(g) == 0 {
+        return Err(KernelError::Scratch);
+    }
+    let words = sizes.words().checked_mul(4).and_then(|n| scratch.get_mut(..n));
+    let words = words.and_then(|s| bytemuck::try_cast_slice_mut(s).ok()).ok_or(KernelError::Scratch)?;
+    let memory = Memory::cut(&sizes, words).ok_or(KernelError::Scratch)?;
+    rows::<E>(p, g, rounding, &decoder, memory, x, y).ok_or(KernelError::ParameterLength)
+}
+
+/// The tag of an empty slot; no input row has this number.
+const NO_ROW: u32 = 1 << 31;
+
+/// The scratch memory in its parts.
+struct Memory<'s> {
+    runs: &'s mut [Run],
+    padded: &'s mut [i8],
+    /// For each kernel row, where the row under it starts.
+    bases: &'s mut [u32],
+    /// For each slot of the row buffer, the input row in it.
+    tags: &'s mut [u32],
+    rows: &'s mut [u32],
+}
+
+impl<'s> Memory<'s> {
+    fn cut(sizes: &Sizes, words: &'s mut [u32]) -> Option<Self> {
+        let (runs, words) = words.split_at_mut_checked(sizes.runs)?;
+        let (padded, words) = words.split_at_mut_checked(sizes.padded)?;
+        let (bases, words) = words.split_at_mut_checked(sizes.rows)?;
+        let (tags, rows) = words.split_at_mut_checked(sizes.rows)?;
+        tags.fill(NO_ROW);
+        let runs = bytemuck::try_cast_slice_mut(runs).ok()?;
+        Some(Memory { runs, padded: bytemuck::try_cast_slice_mut(padded).ok()?, bases, tags, rows })
+    }
+}
+
+fn rows<E: Engine>(
+    p: &Conv2d<'_>,
+    g: &Geometry,
+    rounding: Rounding,
+    decoder: &Decoder<'_>,
+    memory: Memory<'_>,
+    x: &[i8],
+    y: &mut [i8],
+) -> Option<()> {
+    let Memory { runs, padded, bases, tags, rows } = memory;
+    let filters = p.output.c;
+    for (oy, y) in y.chunks_mut(g.width.wrapping_mul(filters).max(1)).enumerate() {
+        let top = oy.wrapping_mul(g.window.stride[0]).wrapping_sub(g.window.padding[0]) as isize;
+        load::<E>(g, p.linear.input_zero_point, top, x, (&mut *bases, &mut *tags, &mut *rows))?;
+        let mut decoder = decoder.clone();
+        let mut w = Workspace {
+            geometry: g,
+            rows: &*rows,
+            bases: &*bases,
+            runs: &mut *runs,
+            shared: None,
+            padded: &mut *padded,
+        };
+        for o in 0..filters {
+            let filter = decoder.filter::<E>(&mut w)?;
+            let scale = Scale::new(&p.linear, o, rounding);
+            apply::<E>(&filter, &scale, filters, y.get_mut(o..)?);
+        }
+    }
+    Some(())
+}
+
+/// Brings the input rows under the outputs whose first kernel row lies on input row `top` into the row buffer, and
+/// notes where each of them is.
+fn load<E: Engine>(
+    g: &Geometry,
+    zero_point: i8,
+    top: isize,
+    x: &[i8],
+    (bases, tags, rows): (&mut [u32], &mut [u32], &mut [u32]),
+) -> Option<()> {
+    let (units, kh) = (E::row_units(g), g.window.kernel[0]);
+    let words = units.wrapping_mul(E::UNIT) / 4;
+    let row_len = g.input.w.wrapping_mul(g.input.c);
+    for (ky, base) in bases.iter_mut().enumerate() {
+        let iy = top.wrapping_add_unsigned(ky.wrapping_mul(g.window.dilation[0]));
+        // A row keeps its slot while it is in use, unless dilation puts two of them into one.
+        let slot = if g.window.dilation[0] == 1 { iy.checked_rem_euclid(kh as isize)? as usize } else { ky };
+        *base = slot.wrapping_mul(units) as u32;
+        let tag = tags.get_mut(slot)?;
+        if *tag != iy as u32 {
+            *tag = iy as u32;
+            let row = usize::try_from(iy).ok().filter(|r| *r < g.input.h).map(|r| r.wrapping_mul(row_len));
+            let pixels = row.and_then(|start| x.get(start..x.len().min(start.wrapping_add(row_len))));
+            let start = slot.wrapping_mul(words);
+            E::fill(
+                g,
+                pixels.unwrap_or_default(),
+                zero_point,
+                rows.get_mut(start..start.wrapping_add(words))?,
+            );
+        }
+    }
+    Some(())
+}
+
+/// Applies a filter to a row; its outputs are `filters` elements apart in `y`.
+fn apply<E: Engine>(filter: &Filter<'_>, scale: &Scale<'_>, filters: usize, y: &mut [i8]) {
+    for tile in 0..E::tiles(filter.geometry()) {
+        let sums = E::sum(filter, scale.bias(), tile);
+        for (lane, sum) in sums.into_iter().enumerate() {
+            let at = E::output(filter.geometry(), tile, lane).wrapping_mul(filters);
+            if let Some(y) = y.get_mut(at) {
+                *y = scale.finish::<E>(sum);
+            }
+        }
+    }
+}
