@@ -14,10 +14,12 @@ pub use crate::reference::{
     requantize_s8, reshape_s8, resize_nearest_s8, slice_s8, softmax_s8, sub_s8, transpose_s8,
 };
 
-#[cfg(any(dtmm_isa = "dsp", dtmm_isa = "mve"))]
+#[cfg(dtmm_isa = "dsp")]
 use crate::cortex_m::dsp as fast;
 #[cfg(any(dtmm_isa = "v6m", dtmm_isa = "v7m"))]
 use crate::cortex_m::pairs as fast;
+#[cfg(dtmm_isa = "mve")]
+use crate::mve as fast;
 #[cfg(dtmm_isa = "portable")]
 use crate::portable as fast;
 

@@ -20,6 +20,7 @@ pub mod active;
 pub mod cortex_m;
 pub mod fixed_point;
 pub mod fwcs;
+pub mod mve;
 mod params;
 pub mod portable;
 pub mod reference;

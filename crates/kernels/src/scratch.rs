@@ -4,6 +4,7 @@
 //! a planner grants less, the reference kernels run, which need none. Scratch memory is aligned to 4.
 
 use crate::cortex_m::{dsp::Dsp, pairs::Pairs};
+use crate::mve;
 use crate::portable::Portable;
 use crate::tiled::{Geometry, scratch_len};
 use crate::{Shape, Window};
@@ -11,7 +12,9 @@ use crate::{Shape, Window};
 /// Bytes for a convolution. `group` is 0 for dense weights.
 pub fn conv2d(input: &Shape, output: &Shape, window: &Window, group: usize) -> usize {
     let g = Geometry::new(input, output, window);
-    scratch_len::<Dsp>(&g, group).max(scratch_len::<Pairs>(&g, group)).max(scratch_len::<Portable>(&g, group))
+    let mve = mve::geometry::conv2d_scratch(input, output, window, group);
+    let tiled = scratch_len::<Dsp>(&g, group).max(scratch_len::<Pairs>(&g, group));
+    tiled.max(scratch_len::<Portable>(&g, group)).max(mve)
 }
 
 /// Bytes for a depthwise convolution.

@@ -76,7 +76,7 @@ impl Engine for Dsp {
         sums
     }
 
-    #[cfg(any(dtmm_isa = "dsp", dtmm_isa = "mve"))]
+    #[cfg(dtmm_isa = "dsp")]
     #[inline(always)]
     fn high_mul(sum: i32, multiplier: i32) -> i32 {
         arithmetic::high_mul(sum, multiplier)
@@ -105,7 +105,7 @@ fn halves(word: u32) -> [u32; 2] {
 }
 
 /// The instructions.
-#[cfg(any(dtmm_isa = "dsp", dtmm_isa = "mve"))]
+#[cfg(dtmm_isa = "dsp")]
 #[allow(unsafe_code)]
 mod arithmetic {
     use core::arch::{asm, naked_asm};
@@ -213,7 +213,7 @@ mod arithmetic {
 }
 
 /// The same without the instructions.
-#[cfg(not(any(dtmm_isa = "dsp", dtmm_isa = "mve")))]
+#[cfg(not(dtmm_isa = "dsp"))]
 mod arithmetic {
     use super::CELL;
     use crate::tiled::{BLOCK, Filter};

@@ -9,12 +9,13 @@ use super::memory;
 use super::runs::{Tile, conv_runs_any, conv_runs_right};
 use super::table::{Filters, Frame};
 use super::words::{conv_words_any, conv_words_right};
-use crate::{Conv2d, KernelError, Shape, Weights, reference};
+use crate::{Conv2d, KernelError, Shape, Weights};
 
-/// As [`reference::conv2d_s8`]; with less scratch than [`geometry::conv2d_scratch`] says, that kernel runs.
+/// As [`crate::reference::conv2d_s8`].
 ///
 /// # Errors
-/// When lengths and shapes disagree.
+/// When lengths and shapes disagree; [`KernelError::Scratch`] with less scratch memory than
+/// [`geometry::conv2d_scratch`] says.
 pub fn conv2d_s8(p: &Conv2d<'_>, scratch: &mut [i8], x: &[i8], y: &mut [i8]) -> Result<(), KernelError> {
     let group = match p.linear.weights {
         Weights::Dense(_) => 0,
@@ -22,15 +23,16 @@ pub fn conv2d_s8(p: &Conv2d<'_>, scratch: &mut [i8], x: &[i8], y: &mut [i8]) -> 
     };
     let needed = geometry::conv2d_scratch(&p.input, &p.output, &p.window, group);
     if scratch.len() < needed || !scratch.as_ptr().addr().is_multiple_of(4) {
-        return reference::conv2d_s8(p, x, y);
+        return Err(KernelError::Scratch);
     }
     check(p, x, y)?;
     let geometry = Geometry::new(&p.input, &p.output, &p.window);
     let (patch, table) = scratch.split_at_mut_checked(geometry.patch_bytes()).ok_or(KernelError::Scratch)?;
     let row = if geometry.columns == 0 { geometry.input.w } else { geometry.patch.w };
     let row = row.wrapping_mul(p.input.c);
-    let frame = Frame::new(&p.window, p.input.c, row, &p.linear.weights).ok_or(KernelError::ParameterLength)?;
-    let mut filters = Filters::new(frame, &p.linear, x.as_ptr().addr().is_multiple_of(4));
+    let frame =
+        Frame::new(&p.window, p.input.c, row, &p.linear.weights).ok_or(KernelError::ParameterLength)?;
+    let mut filters = Filters::new(&p.window, frame, &p.linear, x.as_ptr().addr().is_multiple_of(4));
     let right = p.linear.shift.iter().all(|s| *s < 0);
     let kernel = match (filters.in_words(), right) {
         (false, true) => conv_runs_right,

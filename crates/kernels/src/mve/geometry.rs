@@ -55,7 +55,11 @@ impl Geometry {
 
     /// Bytes of a patch, to a multiple of 16.
     pub const fn patch_bytes(&self) -> usize {
-        if self.columns == 0 { 0 } else { area(self.patch.h, self.patch.w, self.input.c).next_multiple_of(16) }
+        if self.columns == 0 {
+            0
+        } else {
+            area(self.patch.h, self.patch.w, self.input.c).next_multiple_of(16)
+        }
     }
 }
 
@@ -105,27 +109,29 @@ pub(super) const fn in_words(channels: usize, group: usize) -> bool {
     group != 0 && group < 16 && group.is_multiple_of(4) && channels.is_multiple_of(4)
 }
 
-/// Words of the table for one filter at most.
-const fn filter_words(window: &Window, channels: usize, group: usize) -> usize {
+/// Words of the table for one filter at most; `group` is 0 for dense weights.
+pub(super) const fn filter_words(window: &Window, channels: usize, group: usize, words: bool) -> usize {
     let [kh, kw] = window.kernel;
     let row = kw.saturating_mul(channels);
-    if in_words(channels, group) {
+    if words {
         // One u16 for each word, to a multiple of four; and the start and the end of the filter.
         return kh.saturating_mul(row).div_ceil(16).saturating_mul(2).saturating_add(6);
     }
     let joined = window.dilation[1] == 1;
+    let groups = if group == 0 { 1 } else { channels.div_ceil(group) };
     let runs = match group {
         0 if joined => 1,
         0 => kw,
-        _ if joined => kw.saturating_mul(channels.div_ceil(group)).div_ceil(2),
-        _ => kw.saturating_mul(channels.div_ceil(group).div_ceil(2)),
+        // Neighbours are joined only where all runs have the same length.
+        _ if joined && channels.is_multiple_of(group) => kw.saturating_mul(groups).div_ceil(2),
+        _ => kw.saturating_mul(groups),
     };
     kh.saturating_mul(runs).saturating_mul(3).saturating_add(5)
 }
 
 /// Bytes of scratch memory for a convolution. `group` is 0 for dense weights.
 pub const fn conv2d_scratch(input: &Shape, output: &Shape, window: &Window, group: usize) -> usize {
-    let one = filter_words(window, input.c, group).saturating_mul(4);
+    let one = filter_words(window, input.c, group, in_words(input.c, group)).saturating_mul(4);
     let all = one.saturating_mul(output.c);
     let table = if all < TABLE { all } else { TABLE };
     let table = if table < one { one } else { table };

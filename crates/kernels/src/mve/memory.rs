@@ -46,3 +46,9 @@ pub(super) fn words(bytes: &mut [i8]) -> &mut [u32] {
     // SAFETY: every bit pattern is a valid u32.
     unsafe { bytes.align_to_mut::<u32>().1 }
 }
+
+/// Words as pairs of half-words.
+pub(super) fn halves(words: &mut [u32]) -> &mut [u16] {
+    // SAFETY: every bit pattern is a valid u16.
+    unsafe { words.align_to_mut::<u16>().1 }
+}

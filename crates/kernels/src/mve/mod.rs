@@ -10,6 +10,8 @@ pub mod geometry;
 #[cfg(dtmm_isa = "mve")]
 mod conv2d;
 #[cfg(dtmm_isa = "mve")]
+mod index;
+#[cfg(dtmm_isa = "mve")]
 mod memory;
 #[cfg(dtmm_isa = "mve")]
 mod runs;
@@ -18,5 +20,7 @@ mod table;
 #[cfg(dtmm_isa = "mve")]
 mod words;
 
+#[cfg(dtmm_isa = "mve")]
+pub use crate::portable::fully_connected_s8;
 #[cfg(dtmm_isa = "mve")]
 pub use conv2d::conv2d_s8;

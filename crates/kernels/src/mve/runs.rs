@@ -57,12 +57,25 @@ macro_rules! leave {
 /// by one. `right` is for shifts that are all negative; `any` needs r5 and r7.
 macro_rules! scale {
     (right, $m:literal, $s:literal) => {
-        concat!("vqrdmulh.s32 q0, q0, ", $m, "\n vshr.s32 q1, q0, #31\n vadd.i32 q0, q0, q1\n vrshl.s32 q0, ", $s)
+        concat!(
+            "vqrdmulh.s32 q0, q0, ",
+            $m,
+            "\n sxtb ",
+            $m,
+            ", ",
+            $s,
+            "\n vshr.s32 q1, q0, #31\n vadd.i32 q0, q0, q1\n vrshl.s32 q0, ",
+            $m
+        )
     };
     (any, $m:literal, $s:literal) => {
         concat!(
-            "sxtb r5, ", $s, "\n bic r7, r5, r5, asr #31\n and r5, r5, r5, asr #31\n vshl.s32 q0, r7\n",
-            "vqrdmulh.s32 q0, q0, ", $m, "\n vdup.32 q1, r5\n vand q1, q1, q0\n vshr.s32 q1, q1, #31\n",
+            "sxtb r5, ",
+            $s,
+            "\n bic r7, r5, r5, asr #31\n and r5, r5, r5, asr #31\n vshl.s32 q0, r7\n",
+            "vqrdmulh.s32 q0, q0, ",
+            $m,
+            "\n vdup.32 q1, r5\n vand q1, q1, q0\n vshr.s32 q1, q1, #31\n",
             "vadd.i32 q0, q0, q1\n vrshl.s32 q0, r5"
         )
     };
@@ -107,8 +120,8 @@ macro_rules! run_kernel {
                  letp lr, 3b",
                 "b 2b",
                 // r1 is the multiplier, r8 the shift in its lowest byte, negative when another filter follows.
-                "4: vmov q0[2], q0[0], r4, r0
-                 vmov q0[3], q0[1], r6, r2
+                "4: vmov q0[2], q0[0], r0, r4
+                 vmov q0[3], q0[1], r2, r6
                  ldrd r0, r3, [r11], #8",
                 scale!($shift, "r1", "r8"),
                 store!("r3"),

@@ -1,88 +1,38 @@
 //! The filter table: which weights of which filters meet which input bytes, decoded once per layer call.
 //!
 //! Words, in run form: the first filter's bias; then for each filter its runs (byte offset in the window, length,
-//! address of the weights), and `multiplier, 0, shift, next bias, channel`. In word form: for each filter address and
-//! number of its weights, one u16 per word of four weights (offset in the window in words, to a multiple of four), and
-//! `next bias, multiplier, shift, channel`. The shift takes the lowest byte; bit 31 says that another filter follows.
+//! address of the weights), and `multiplier, 0, shift, next bias, channel`. In word form: the first bias; then for each
+//! filter address and number of its weights, one u16 per word of four weights (offset in the window in words, to a
+//! multiple of four), and `next bias, multiplier, shift, channel`. The shift takes the lowest byte; bit 31 says that
+//! another filter follows.
 
-use super::geometry::in_words;
+use super::geometry::{filter_words, in_words};
+use super::index::Index;
+use super::memory::halves;
 use crate::{KernelError, Linear, Weights, Window};
 
 /// Another filter follows in the table.
 const MORE: u32 = 1 << 31;
+/// Runs that are taken from the index at once; even, so that cutting there adds no runs to the worst case.
+const TAKE: usize = 24;
 
-/// Which runs of a filter are stored: 32 at a time.
-#[derive(Clone, Copy)]
-enum Index<'a> {
-    /// All of them.
-    Dense,
-    /// A bitmap and the next bit.
-    Bitmap(&'a [u8], usize),
-    /// A gap index: bytes left, runs that are absent before the next event, whether a stored run follows them.
-    Gaps(&'a [u8], u32, bool),
-}
-
-impl Index<'_> {
-    /// The next `n` <= 24 runs, the first in the lowest bit.
-    fn next(&mut self, n: u32) -> Option<u32> {
-        match self {
-            Index::Dense => Some((1 << n) - 1),
-            Index::Bitmap(bytes, at) => {
-                let first = *at / 8;
-                let mut bits = u32::from(*bytes.get(first)?);
-                for (shift, i) in [(8, 1), (16, 2), (24, 3)] {
-                    bits |= u32::from(bytes.get(first.wrapping_add(i)).copied().unwrap_or(0)) << shift;
-                }
-                let bits = bits >> (*at % 8) & ((1 << n) - 1);
-                *at = at.wrapping_add(n as usize);
-                (*at <= bytes.len().wrapping_mul(8)).then_some(bits)
-            }
-            Index::Gaps(bytes, absent, stored) => Some(gap_bits(bytes, absent, stored, n)),
-        }
-    }
-}
-
-fn gap_bits(bytes: &mut &[u8], absent: &mut u32, stored: &mut bool, n: u32) -> u32 {
-    let (mut at, mut bits) = (0, 0);
-    loop {
-        let step = (*absent).min(n - at);
-        *absent -= step;
-        at += step;
-        if at == n {
-            return bits;
-        }
-        if *stored {
-            bits |= 1 << at;
-            at += 1;
-            *stored = false;
-        }
-        match bytes.split_first() {
-            Some((&gap, rest)) => {
-                *bytes = rest;
-                *absent = u32::from(gap);
-                *stored = gap < 255;
-            }
-            None => *absent = u32::MAX,
-        }
-    }
-}
-
-/// The window as the decoder sees it.
+/// A kernel window over the runs of a filter.
 #[derive(Clone, Copy)]
 pub(super) struct Frame {
     /// Kernel height, width.
-    pub kernel: [usize; 2],
+    kernel: [usize; 2],
     /// Bytes between kernel rows, columns.
-    pub steps: [usize; 2],
+    steps: [usize; 2],
     /// Input channels.
-    pub channels: usize,
-    /// Channels of a run.
+    channels: usize,
+    /// Channels of a run; all of them for dense weights.
     group: usize,
     /// Runs at one position.
     groups: usize,
 }
 
 impl Frame {
+    /// For an input with `row_bytes` per row; `None` when there are no runs.
     pub fn new(window: &Window, channels: usize, row_bytes: usize, weights: &Weights<'_>) -> Option<Self> {
         let group = match weights {
             Weights::Dense(_) => channels,
@@ -93,6 +43,11 @@ impl Frame {
         let groups = channels.checked_div(group)?.wrapping_add(usize::from(!channels.is_multiple_of(group)));
         (groups > 0).then_some(Frame { kernel: window.kernel, steps, channels, group, groups })
     }
+
+    /// True when equal steps lead from run to run through a whole kernel row.
+    fn even(&self) -> bool {
+        self.steps[1] == self.channels && self.groups.wrapping_mul(self.group) == self.channels
+    }
 }
 
 /// Decodes the filters of a layer, block by block.
@@ -101,24 +56,29 @@ pub(super) struct Filters<'a> {
     linear: &'a Linear<'a>,
     index: Index<'a>,
     weights: &'a [i8],
-    /// The next filter and its first weight.
-    next: (usize, usize),
-    filters: usize,
+    /// The next filter.
+    next: usize,
+    /// Its first weight.
+    weight: usize,
     words: bool,
-    base: usize,
+    even: bool,
+    /// Words that one filter may take.
+    most: usize,
 }
 
 impl<'a> Filters<'a> {
-    pub fn new(frame: Frame, linear: &'a Linear<'a>, aligned: bool) -> Self {
-        let (index, weights, sparse) = match linear.weights {
-            Weights::Dense(weights) => (Index::Dense, weights, false),
-            Weights::Bitmap { bitmap, runs, .. } => (Index::Bitmap(bitmap, 0), runs, true),
-            Weights::Gaps { gaps, runs, .. } => (Index::Gaps(gaps, 0, false), runs, true),
+    /// `aligned`: every pixel of the input starts at a multiple of 4 when the channels are one.
+    pub fn new(window: &Window, frame: Frame, linear: &'a Linear<'a>, aligned: bool) -> Self {
+        let (index, weights, group) = match linear.weights {
+            Weights::Dense(weights) => (Index::Dense, weights, 0),
+            Weights::Bitmap { bitmap, runs, .. } => (Index::bitmap(bitmap), runs, frame.group),
+            Weights::Gaps { gaps, runs, .. } => (Index::gaps(gaps), runs, frame.group),
         };
-        let filters = linear.bias.len();
-        let words = sparse && aligned && in_words(frame.channels, frame.group);
-        let base = weights.as_ptr().expose_provenance();
-        Filters { frame, linear, index, weights, next: (0, 0), filters, words, base }
+        let words = aligned && in_words(frame.channels, group);
+        let most = filter_words(window, frame.channels, group, words);
+        // The kernels know the weights by their address.
+        weights.as_ptr().expose_provenance();
+        Filters { frame, linear, index, weights, next: 0, weight: 0, words, even: frame.even(), most }
     }
 
     /// True when the table is in word form.
@@ -126,204 +86,171 @@ impl<'a> Filters<'a> {
         self.words
     }
 
-    /// Fills the table with as many filters as fit; `false` when none is left.
+    /// Fills the table with as many filters as fit; `false` when none was left.
+    ///
+    /// # Errors
+    /// When not even one filter fits, or the index or the weights end too early.
     pub fn next_block(&mut self, table: &mut [u32]) -> Result<bool, KernelError> {
-        let first = self.next.0;
-        if first >= self.filters {
+        let filters = self.linear.bias.len();
+        if self.next >= filters {
             return Ok(false);
         }
-        let mut out = Out { words: table, at: 0 };
-        if !self.words {
-            out.push(self.linear.bias(first) as u32).ok_or(KernelError::Scratch)?;
-        } else {
-            // The first bias comes first in both forms.
-            out.push(self.linear.bias(first) as u32).ok_or(KernelError::Scratch)?;
+        let (first, mut rest) = table.split_first_mut().ok_or(KernelError::Scratch)?;
+        *first = self.linear.bias(self.next).cast_unsigned();
+        if rest.len() < self.most {
+            return Err(KernelError::Scratch);
         }
-        let mut last_shift = None;
-        while self.next.0 < self.filters {
-            let (index, next, at) = (self.index, self.next, out.at);
-            match self.filter(&mut out) {
-                Ok(shift) => last_shift = Some(shift),
-                Err(KernelError::Scratch) if last_shift.is_some() => {
-                    (self.index, self.next, out.at) = (index, next, at);
-                    break;
-                }
-                Err(error) => return Err(error),
+        loop {
+            let used = if self.words { self.word_filter(rest) } else { self.run_filter(rest) };
+            let (slot, after) =
+                used.and_then(|n| rest.split_at_mut_checked(n)).ok_or(KernelError::ParameterLength)?;
+            rest = after;
+            if self.next < filters && rest.len() >= self.most {
+                continue;
             }
+            let back = if self.words { 2 } else { 3 };
+            if let Some(shift) = slot.len().checked_sub(back).and_then(|at| slot.get_mut(at)) {
+                *shift &= !MORE;
+            }
+            return Ok(true);
         }
-        // No filter follows the last one.
-        let last = last_shift.and_then(|at| out.words.get_mut(at)).ok_or(KernelError::Scratch)?;
-        *last &= !MORE;
-        Ok(true)
     }
 
-    /// Decodes one filter; the position of its shift in the table.
-    fn filter(&mut self, out: &mut Out<'_>) -> Result<usize, KernelError> {
-        let (o, first) = self.next;
-        let start = out.at;
-        if self.words {
-            out.push(0).and_then(|()| out.push(0)).ok_or(KernelError::Scratch)?;
-        }
-        let mut emit = Emit { out, weight: first, words: self.words, half: 0, pending: None };
-        for ky in 0..self.frame.kernel[0] {
-            self.row(ky, &mut emit)?;
-        }
-        emit.flush(self.base).ok_or(KernelError::Scratch)?;
-        let after = emit.weight;
-        if after > self.weights.len() {
-            return Err(KernelError::ParameterLength);
-        }
-        let bias = self.linear.bias(o.wrapping_add(1)) as u32;
-        let (multiplier, shift) = self.linear.scale(o);
-        let (multiplier, shift) = (multiplier as u32, u32::from(shift.cast_unsigned()) | MORE);
-        self.next = (o.wrapping_add(1), after);
-        let shift_at = if self.words {
-            out.set(start, self.base.wrapping_add(first) as u32);
-            out.set(start.wrapping_add(1), after.wrapping_sub(first) as u32);
-            out.extend([bias, multiplier, shift, o as u32]).map(|()| out.at.wrapping_sub(2))
-        } else {
-            out.extend([multiplier, 0, shift, bias, o as u32]).map(|()| out.at.wrapping_sub(3))
-        };
-        shift_at.ok_or(KernelError::Scratch)
+    /// Bias of the next filter, multiplier and shift of this one; steps to the next.
+    fn scale(&mut self) -> (u32, u32, u32) {
+        let (multiplier, shift) = self.linear.scale(self.next);
+        self.next = self.next.wrapping_add(1);
+        let bias = self.linear.bias(self.next).cast_unsigned();
+        (bias, multiplier.cast_unsigned(), u32::from(shift.cast_unsigned()) | MORE)
     }
 
-    /// Decodes one kernel row.
-    fn row(&mut self, ky: usize, emit: &mut Emit<'_, '_>) -> Result<(), KernelError> {
-        let frame = self.frame;
-        let row = ky.wrapping_mul(frame.steps[0]);
-        let runs = frame.kernel[1].wrapping_mul(frame.groups);
+    /// Decodes one filter in run form; the words that it took.
+    fn run_filter(&mut self, table: &mut [u32]) -> Option<usize> {
+        let base = self.weights.as_ptr().addr();
+        let mut weight = self.weight;
+        let (slots, _) = table.as_chunks_mut::<3>();
+        let (mut slots, mut runs) = (slots.iter_mut(), 0usize);
+        self.each_run(|at, len| {
+            *slots.next()? = [at as u32, len as u32, base.wrapping_add(weight) as u32];
+            runs = runs.wrapping_add(1);
+            weight = weight.wrapping_add(len);
+            Some(())
+        })?;
+        self.weight = weight;
+        let channel = self.next as u32;
+        let (bias, multiplier, shift) = self.scale();
+        let at = runs.wrapping_mul(3);
+        *table.get_mut(at..)?.first_chunk_mut::<5>()? = [multiplier, 0, shift, bias, channel];
+        (weight <= self.weights.len()).then_some(at.wrapping_add(5))
+    }
+
+    /// Decodes one filter in word form; the words that it took.
+    fn word_filter(&mut self, table: &mut [u32]) -> Option<usize> {
+        let first = self.weight;
+        let ([start, count], rest) = table.split_first_chunk_mut::<2>()?;
+        let (mut slots, mut len) = (halves(rest).iter_mut(), 0usize);
+        self.each_run(|at, run| {
+            for word in at / 4..at.wrapping_add(run) / 4 {
+                *slots.next()? = word as u16;
+            }
+            len = len.wrapping_add(run);
+            Some(())
+        })?;
+        *start = self.weights.as_ptr().addr().wrapping_add(first) as u32;
+        *count = len as u32;
+        self.weight = first.wrapping_add(len);
+        let channel = self.next as u32;
+        let (bias, multiplier, shift) = self.scale();
+        let at = len.div_ceil(16).wrapping_mul(2);
+        *rest.get_mut(at..)?.first_chunk_mut::<4>()? = [bias, multiplier, shift, channel];
+        (self.weight <= self.weights.len()).then_some(at.wrapping_add(6))
+    }
+
+    /// Calls `emit` with offset and length of each stretch of stored runs of the next filter.
+    #[inline(always)]
+    fn each_run(&mut self, mut emit: impl FnMut(usize, usize) -> Option<()>) -> Option<()> {
+        let Frame { kernel: [rows, columns], steps: [down, right], channels, group, groups } = self.frame;
+        let row_runs = columns.wrapping_mul(groups);
+        let mut row = 0usize;
         if matches!(self.index, Index::Dense) {
-            for kx in 0..frame.kernel[1] {
-                let at = row.wrapping_add(kx.wrapping_mul(frame.steps[1]));
-                emit.run(at, frame.channels, self.base).ok_or(KernelError::Scratch)?;
+            for _ in 0..rows {
+                if self.even {
+                    emit(row, columns.wrapping_mul(channels))?;
+                } else {
+                    (0..columns)
+                        .try_for_each(|kx| emit(row.wrapping_add(kx.wrapping_mul(right)), channels))?;
+                }
+                row = row.wrapping_add(down);
             }
-            return Ok(());
-        }
-        let mut first = 0usize;
-        while first < runs {
-            let n = runs.wrapping_sub(first).min(24);
-            let mut bits = self.index.next(n as u32).ok_or(KernelError::ParameterLength)?;
-            let mut at = first;
-            while bits != 0 {
-                let absent = bits.trailing_zeros();
-                bits >>= absent;
-                at = at.wrapping_add(absent as usize);
-                let stored = bits.trailing_ones();
-                bits >>= stored & 31;
-                self.stored(row, at, at.wrapping_add(stored as usize), emit)?;
-                at = at.wrapping_add(stored as usize);
-            }
-            first = first.wrapping_add(n);
-        }
-        Ok(())
-    }
-
-    /// Emits the runs `from..to` of the kernel row at byte `row`.
-    fn stored(&self, row: usize, from: usize, to: usize, emit: &mut Emit<'_, '_>) -> Result<(), KernelError> {
-        let frame = &self.frame;
-        let groups = frame.groups.max(1);
-        let joined = frame.steps[1] == frame.channels;
-        let position = |run: usize| {
-            let (pixel, within) = if groups == 1 { (run, 0) } else { (run / groups, run % groups) };
-            (pixel, within.wrapping_mul(frame.group))
-        };
-        let (mut pixel, mut channel) = position(from);
-        let (last, end) = position(to);
-        if joined {
-            let [a, b] = [(pixel, channel), (last, end)].map(|(p, c)| p.wrapping_mul(frame.channels).wrapping_add(c));
-            return emit.run(row.wrapping_add(a), b.wrapping_sub(a), self.base).ok_or(KernelError::Scratch);
-        }
-        while (pixel, channel) != (last, end) {
-            let stop = if pixel == last { end } else { frame.channels };
-            let at = row.wrapping_add(pixel.wrapping_mul(frame.steps[1])).wrapping_add(channel);
-            emit.run(at, stop.wrapping_sub(channel), self.base).ok_or(KernelError::Scratch)?;
-            (pixel, channel) = (pixel.wrapping_add(1), 0);
-        }
-        Ok(())
-    }
-}
-
-/// Writes words of the table.
-struct Out<'t> {
-    words: &'t mut [u32],
-    at: usize,
-}
-
-impl Out<'_> {
-    fn push(&mut self, word: u32) -> Option<()> {
-        *self.words.get_mut(self.at)? = word;
-        self.at = self.at.wrapping_add(1);
-        Some(())
-    }
-
-    fn extend<const N: usize>(&mut self, words: [u32; N]) -> Option<()> {
-        self.words.get_mut(self.at..)?.first_chunk_mut::<N>()?.copy_from_slice(&words);
-        self.at = self.at.wrapping_add(N);
-        Some(())
-    }
-
-    fn set(&mut self, at: usize, word: u32) {
-        if let Some(place) = self.words.get_mut(at) {
-            *place = word;
-        }
-    }
-}
-
-/// Writes the runs of one filter and joins neighbours.
-struct Emit<'o, 't> {
-    out: &'o mut Out<'t>,
-    /// The next weight.
-    weight: usize,
-    words: bool,
-    /// Word form: half-words in the current group of four.
-    half: usize,
-    /// Run form: offset, length and first weight of the run that may still grow.
-    pending: Option<(usize, usize, usize)>,
-}
-
-impl Emit<'_, '_> {
-    /// A stored run at byte `at` of the window.
-    fn run(&mut self, at: usize, len: usize, base: usize) -> Option<()> {
-        let weight = self.weight;
-        self.weight = weight.wrapping_add(len);
-        if self.words {
-            return (at / 4..at.wrapping_add(len) / 4).try_for_each(|word| self.word(word as u32));
-        }
-        if let Some((start, length, _)) = &mut self.pending
-            && start.wrapping_add(*length) == at
-        {
-            *length = length.wrapping_add(len);
             return Some(());
         }
-        self.close(base)?;
-        self.pending = Some((at, len, weight));
-        Some(())
-    }
-
-    fn word(&mut self, word: u32) -> Option<()> {
-        if self.half.is_multiple_of(2) {
-            if self.half == 0 {
-                self.out.words.get_mut(self.out.at.wrapping_add(1)).map(|w| *w = 0)?;
+        // Small filters are taken from the index at once.
+        let whole = rows.wrapping_mul(row_runs);
+        let mut ahead = if whole <= TAKE { self.index.take(whole)? } else { 0 };
+        for _ in 0..rows {
+            let mut first = 0usize;
+            while first < row_runs {
+                let n = row_runs.wrapping_sub(first).min(TAKE);
+                let bits = if whole <= TAKE { ahead & mask(n) } else { self.index.take(n)? };
+                ahead >>= n & 31;
+                if self.even {
+                    even_runs(bits, row.wrapping_add(first.wrapping_mul(group)), group, &mut emit)?;
+                } else {
+                    self.uneven_runs(bits, row, first, &mut emit)?;
+                }
+                first = first.wrapping_add(n);
             }
-            self.out.push(word)?;
-        } else {
-            let last = self.out.words.get_mut(self.out.at.wrapping_sub(1))?;
-            *last |= word << 16;
+            row = row.wrapping_add(down);
         }
-        self.half = self.half.wrapping_add(1) % 4;
         Some(())
     }
 
-    fn close(&mut self, base: usize) -> Option<()> {
-        let Some((at, len, weight)) = self.pending.take() else { return Some(()) };
-        self.out.extend([at as u32, len as u32, base.wrapping_add(weight) as u32])
-    }
-
-    /// Ends the filter.
-    fn flush(&mut self, base: usize) -> Option<()> {
-        if self.words && (1..3).contains(&self.half) {
-            self.out.at = self.out.at.wrapping_add(1);
+    /// The runs `bits` of the kernel row at byte `row`, counted from `first`.
+    fn uneven_runs(
+        &self,
+        mut bits: u32,
+        row: usize,
+        first: usize,
+        emit: &mut impl FnMut(usize, usize) -> Option<()>,
+    ) -> Option<()> {
+        let Frame { steps, channels, group, groups, .. } = self.frame;
+        let mut run = first;
+        while bits != 0 {
+            if bits & 1 == 1 {
+                let (pixel, channel) =
+                    (run.checked_div(groups)?, run.checked_rem(groups)?.wrapping_mul(group));
+                let at = row.wrapping_add(pixel.wrapping_mul(steps[1])).wrapping_add(channel);
+                emit(at, channels.wrapping_sub(channel).min(group))?;
+            }
+            bits >>= 1;
+            run = run.wrapping_add(1);
         }
-        self.close(base)
+        Some(())
     }
+}
+
+/// The runs `bits` of `group` bytes from byte `at` on; neighbours are joined.
+#[inline(always)]
+fn even_runs(
+    mut bits: u32,
+    mut at: usize,
+    group: usize,
+    emit: &mut impl FnMut(usize, usize) -> Option<()>,
+) -> Option<()> {
+    while bits != 0 {
+        let absent = bits.trailing_zeros();
+        bits >>= absent;
+        at = at.wrapping_add((absent as usize).wrapping_mul(group));
+        let stored = bits.trailing_ones();
+        bits >>= stored & 31;
+        let len = (stored as usize).wrapping_mul(group);
+        emit(at, len)?;
+        at = at.wrapping_add(len);
+    }
+    Some(())
+}
+
+/// The lowest `n` bits, `n` < 32.
+fn mask(n: usize) -> u32 {
+    (1 << (n & 31)) - 1
 }

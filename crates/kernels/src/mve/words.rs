@@ -12,35 +12,35 @@ macro_rules! word_kernel {
             // SAFETY: the caller's promise; every register that is not named below is saved and restored.
             unsafe { asm!(
                 enter!(),
-                "mov r1, r9
-                 add r3, r1, r10
-                 add r5, r3, r12
-                 add r7, r5, r10",
+                "mov r7, r11
+                 add r8, r9, r10
+                 add r11, r8, r12
+                 add r10, r11, r10",
                 // A filter: address of the weights, their number, then one u16 for each word of the input.
-                "2: ldrd r8, r12, [r11], #8",
-                "wlstp.8 lr, r12, 4f",
-                "3: vldrh.u32 q1, [r11], #8
-                 vldrb.8 q0, [r8], #16
-                 vldrw.u32 q2, [r1, q1, uxtw #2]
-                 vldrw.u32 q3, [r3, q1, uxtw #2]
+                "2: ldrd r1, r3, [r7], #8",
+                "wlstp.8 lr, r3, 4f",
+                "3: vldrh.u32 q1, [r7], #8
+                 vldrb.8 q0, [r1], #16
+                 vldrw.u32 q2, [r9, q1, uxtw #2]
+                 vldrw.u32 q3, [r8, q1, uxtw #2]
                  vmladava.s8 r0, q2, q0
-                 vldrw.u32 q2, [r5, q1, uxtw #2]
+                 vldrw.u32 q2, [r11, q1, uxtw #2]
                  vmladava.s8 r2, q3, q0
-                 vldrw.u32 q3, [r7, q1, uxtw #2]
+                 vldrw.u32 q3, [r10, q1, uxtw #2]
                  vmladava.s8 r4, q2, q0
                  vmladava.s8 r6, q3, q0
                  letp lr, 3b",
-                "4: vmov q0[2], q0[0], r4, r0
-                 vmov q0[3], q0[1], r6, r2
-                 ldm r11!, {{r0, r9, r10, r12}}",
+                "4: vmov q0[2], q0[0], r0, r4
+                 vmov q0[3], q0[1], r2, r6
+                 ldm r7!, {{r0, r1, r3, r5}}",
                 word_kernel!(@save $shift),
-                scale!($shift, "r9", "r10"),
+                scale!($shift, "r1", "r3"),
                 word_kernel!(@restore $shift),
-                store!("r12"),
+                store!("r5"),
                 "mov r2, r0
                  mov r4, r0
                  mov r6, r0
-                 cmp r10, #0
+                 cmp r3, #0
                  bmi 2b",
                 leave!(),
                 inout("r0") tile => _, out("r1") _, out("r2") _, out("r3") _, out("r12") _,
