@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use dtmm::{DataLayout, DataSource, FlashBudget, PreprocessChoice, Preprocessing};
+use dtmm::{DataLayout, DataSource, FlashBudget, ImportanceKind, PreprocessChoice, Preprocessing};
 
 /// Flags of every command.
 #[derive(Args)]
@@ -138,6 +138,18 @@ pub fn flash(text: &str) -> Result<FlashBudget, String> {
         t => (t, 1.0),
     };
     number(&digits).map(|v| FlashBudget::Bytes((v * unit).floor() as usize)).ok_or_else(wrong)
+}
+
+/// The name of a pruning method.
+pub fn scheduler(text: &str) -> Result<String, String> {
+    let known = || format!("the methods are {}", dtmm::Method::names().collect::<Vec<_>>().join(", "));
+    dtmm::Method::from_name(text, 0).map(|m| m.name().to_owned()).ok_or_else(known)
+}
+
+/// The name of a kind of importance.
+pub fn importance(text: &str) -> Result<ImportanceKind, String> {
+    let known = || format!("the kinds are {}", ImportanceKind::names().collect::<Vec<_>>().join(", "));
+    ImportanceKind::from_name(text).ok_or_else(known)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use dtmm_report::CompressReport;
 
 use crate::{
-    CompressRequest, DataSource, Error, FlashBudget, ImportanceKind, PreprocessChoice, Progress,
+    CompressRequest, DataSource, Error, FlashBudget, ImportanceKind, Method, PreprocessChoice, Progress,
     TrainRequest, compress, train,
 };
 
@@ -57,6 +57,7 @@ pub fn demo(request: &DemoRequest, progress: &dyn Progress) -> Result<CompressRe
             lr: None,
             rounds: 3,
             importance: ImportanceKind::Lamp,
+            scheduler: Method::default(),
             batch: 64,
             output: request.output.clone(),
             seed: request.seed,

@@ -27,6 +27,7 @@ pub use compress::{CompressRequest, FlashBudget, ImportanceKind, compress};
 pub use demo::{DemoRequest, demo};
 pub use dtmm_data::Split;
 pub use dtmm_graph::Preprocessing;
+pub use dtmm_prune::Method;
 pub use error::Error;
 pub use eval::{EvalRequest, eval};
 pub use inspect::inspect;

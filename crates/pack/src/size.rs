@@ -28,6 +28,8 @@ pub struct LayerSize {
     pub storage: StorageForm,
     /// Channels of a run; 0 for dense.
     pub group: usize,
+    /// Bytes that say which runs are stored.
+    pub index_bytes: usize,
 }
 
 /// Bytes of a package.
@@ -137,6 +139,7 @@ impl Sized {
             bytes: bytes(choice),
             storage: choice.form,
             group: choice.group,
+            index_bytes: choice.index_bytes,
         }
     }
 }

@@ -6,7 +6,8 @@
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::knapsack::{Choice, Form, LayerChoices, Units};
+use crate::channels::ChannelMap;
+use crate::knapsack::{Choice, Form, LayerChoices, Prices, Units};
 use crate::plan::Index;
 use crate::problem::{Problem, Solution};
 use crate::units::{UnitKind, WeightLayout};
@@ -38,7 +39,8 @@ struct Cell {
 pub(crate) fn anneal(problem: &mut Problem, seed: u64) -> Option<Solution> {
     let rest =
         problem.dense().bytes as f64 - problem.layers.iter().map(|l| l.layout.len() as f64).sum::<f64>();
-    let layers: Vec<Layer> = (0..problem.layers.len()).map(|i| Layer::new(problem, i)).collect();
+    let map = ChannelMap::new(&problem.state.graph);
+    let layers: Vec<Layer> = (0..problem.layers.len()).map(|i| Layer::new(problem, &map, i)).collect();
     let tables: Vec<Table> = layers.iter().map(Layer::table).collect();
     let state = search(&tables, problem.budget as f64 - rest, seed)?;
     for (i, ((layer, &(alpha, beta)), choices)) in
@@ -53,28 +55,30 @@ pub(crate) fn anneal(problem: &mut Problem, seed: u64) -> Option<Solution> {
         Choice { form, count: l.forms[form].order.len() }
     };
     let choices: Vec<Choice> = problem.layers.iter().map(last).collect();
-    let bytes = problem.exact(&choices);
-    Some(Solution { choices, price: 0.0, bound: 0.0, bytes })
+    Some(problem.solution(choices, Prices::default()))
 }
 
 /// One layer's filterlets in the order in which they go.
 struct Layer {
     layout: WeightLayout,
     protected: bool,
+    /// The filters are the model's outputs: they stay.
+    pinned: bool,
     scores: Vec<f64>,
     /// Filters, least important first.
     filters: Vec<usize>,
 }
 
 impl Layer {
-    fn new(problem: &Problem, i: usize) -> Self {
+    fn new(problem: &Problem, map: &ChannelMap, i: usize) -> Self {
         let layout = problem.layers[i].layout;
         let tensor = problem.inputs[i].weights;
         let scores = problem.state.importance.unit_scores(tensor, &layout, UnitKind::Filterlet);
         let sums = problem.state.importance.unit_scores(tensor, &layout, UnitKind::Filter);
         let mut filters: Vec<usize> = (0..layout.filters).collect();
         filters.sort_by(|&a, &b| sums[a].total_cmp(&sums[b]).then(a.cmp(&b)));
-        Layer { layout, protected: problem.protected[i], scores, filters }
+        let pinned = map.group_of_filter(tensor, 0).is_none_or(|g| map.groups[g].pinned);
+        Layer { layout, protected: problem.protected[i], pinned, scores, filters }
     }
 
     /// Kept filterlets at α and β.
@@ -92,7 +96,7 @@ impl Layer {
         let total: f64 = self.scores.iter().sum();
         // One position: the paper prunes 1×1 kernels by filters only.
         let alphas = if self.protected || self.layout.positions == 1 { 1 } else { LEVELS };
-        let betas = if self.protected { 1 } else { LEVELS };
+        let betas = if self.protected || self.pinned { 1 } else { LEVELS };
         let dense = Cell { lost: 0.0, bytes: self.layout.len() as f64 };
         let cell = |beta: usize, alpha: usize| {
             if (alpha, beta) == (0, 0) {

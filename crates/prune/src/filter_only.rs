@@ -5,20 +5,22 @@ use crate::filters::Channels;
 use crate::reduced::Reduced;
 use crate::schedule::{Request, ScheduleError};
 
-/// The model without the fewest, least important channels per byte that let the dense rest fit; `None` when even the
-/// least share of channels does not fit.
-pub(crate) fn filter_only(request: &Request) -> Result<Option<Reduced>, ScheduleError> {
-    let whole = Reduced::new(request.graph, request.importance, request.current);
+/// `whole` without the fewest, least important channels per byte (per cycle, where time is limited) that let the dense
+/// rest fit; `None` when even the least share of channels does not fit.
+pub(crate) fn filter_only(request: &Request, whole: &Reduced) -> Result<Option<Reduced>, ScheduleError> {
     let map = ChannelMap::new(&whole.graph);
-    let problem = request.problem(&whole)?;
-    let ranking = Channels::new(&problem, &map, &problem.dense(), request.options).ranking();
+    let problem = request.problem(whole)?;
+    let by_cycles = request.device.limits.cycles.is_some();
+    let ranking = Channels::new(&problem, &map, &problem.dense(), request.options).ranking(by_cycles);
     let without = |n: usize| -> Result<Option<Reduced>, ScheduleError> {
         let channels = Channels::new(&problem, &map, &problem.dense(), request.options);
         let state = whole.without(&map, &channels.without(ranking[..n].iter().copied()))?;
-        let fits = request.problem(&state)?.dense().bytes <= request.budget;
+        let problem = request.problem(&state)?;
+        let fits = problem.fits(&problem.dense());
+        drop(problem);
         Ok(fits.then_some(state))
     };
-    if problem.dense().bytes <= request.budget {
+    if problem.fits(&problem.dense()) {
         return Ok(Some(whole.clone()));
     }
     let Some(mut best) = without(ranking.len())? else { return Ok(None) };

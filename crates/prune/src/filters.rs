@@ -1,8 +1,8 @@
-//! Which whole channels to take out at a given price of a byte.
+//! Which whole channels to take out at given prices of a byte and a cycle.
 
 use crate::channels::{ChannelMap, Role};
 use crate::compact::keep_some;
-use crate::knapsack::Choice;
+use crate::knapsack::{Choice, Prices};
 use crate::problem::{Problem, Solution};
 use crate::schedule::Options;
 use crate::storage::FILTER_BYTES;
@@ -19,6 +19,8 @@ struct Stake {
     readers_kept: f64,
     /// Bytes that leave with it.
     bytes: f64,
+    /// Cycles that leave with it.
+    cycles: f64,
     protected: bool,
 }
 
@@ -38,7 +40,7 @@ impl Stake {
 pub(crate) struct Channels<'p> {
     map: &'p ChannelMap,
     options: &'p Options,
-    price: f64,
+    prices: Prices,
     stakes: Vec<Stake>,
     kept: f64,
 }
@@ -46,7 +48,7 @@ pub(crate) struct Channels<'p> {
 impl<'p> Channels<'p> {
     pub fn new(problem: &Problem, map: &'p ChannelMap, solution: &Solution, options: &'p Options) -> Self {
         let kept = problem.layers.iter().map(|l| l.total).sum::<f64>() - problem.removed(solution);
-        Channels { map, options, price: solution.price, stakes: stakes(problem, map, solution), kept }
+        Channels { map, options, prices: solution.prices, stakes: stakes(problem, map, solution), kept }
     }
 
     /// Importance that the solution keeps, less what only makes or reads useless channels.
@@ -57,7 +59,7 @@ impl<'p> Channels<'p> {
 
     /// The groups whose removal pays at the solution's price: the best `share` of them.
     pub fn worth_removing(&self, share: f64) -> Vec<bool> {
-        let gain = |s: &Stake| self.price * s.bytes - s.extra_loss(self.options.reader_share);
+        let gain = |s: &Stake| self.saved(s) - s.extra_loss(self.options.reader_share);
         let mut best: Vec<usize> =
             (0..self.stakes.len()).filter(|&g| self.may_go(g) && gain(&self.stakes[g]) > 0.0).collect();
         best.sort_by(|&a, &b| gain(&self.stakes[b]).total_cmp(&gain(&self.stakes[a])).then(a.cmp(&b)));
@@ -75,14 +77,26 @@ impl<'p> Channels<'p> {
         self.without((0..self.stakes.len()).filter(|&g| self.may_go(g)))
     }
 
-    fn may_go(&self, g: usize) -> bool {
+    /// What bytes and cycles of a channel are worth.
+    fn saved(&self, stake: &Stake) -> f64 {
+        self.prices.byte * stake.bytes + self.prices.cycle * stake.cycles
+    }
+
+    /// What the removal of a group loses beyond what it saves in bytes and cycles.
+    pub fn net_loss(&self, g: usize) -> f64 {
+        let stake = &self.stakes[g];
+        (stake.extra_loss(self.options.reader_share) - self.saved(stake)).max(0.0)
+    }
+
+    pub fn may_go(&self, g: usize) -> bool {
         let group = &self.map.groups[g];
         !group.pinned && !self.stakes[g].protected && group.slices_of(Role::Producer).next().is_some()
     }
 
-    /// The groups that may leave, least importance per byte first.
-    pub fn ranking(&self) -> Vec<usize> {
-        let density = |g: usize| self.stakes[g].own / self.stakes[g].bytes.max(1.0);
+    /// The groups that may leave, least importance per byte or per cycle first.
+    pub fn ranking(&self, by_cycles: bool) -> Vec<usize> {
+        let amount = |g: usize| if by_cycles { self.stakes[g].cycles } else { self.stakes[g].bytes };
+        let density = |g: usize| self.stakes[g].own / amount(g).max(1.0);
         let mut groups: Vec<usize> = (0..self.stakes.len()).filter(|&g| self.may_go(g)).collect();
         groups.sort_by(|&a, &b| density(a).total_cmp(&density(b)).then(a.cmp(&b)));
         groups
@@ -105,6 +119,9 @@ fn stakes(problem: &Problem, map: &ChannelMap, solution: &Solution) -> Vec<Stake
         let layout = &problem.layers[i].layout;
         let group = |o: usize| map.group_of_filter(input.weights, o);
         let view = LayerView::new(problem, i, solution.choices[i]);
+        // A share of the layer's cycles for each kept weight, whose number its bytes tell closely enough.
+        let (layer, choice) = (&problem.layers[i], solution.choices[i]);
+        let cycles = layer.cycles_of(choice) / layer.forms[choice.form].bytes[choice.count].max(1.0);
         for o in 0..layout.filters {
             let Some(stake) = group(o).map(|g| &mut stakes[g]) else { continue };
             stake.bytes += FILTER_BYTES + view.index_bytes_per_filter;
@@ -118,11 +135,13 @@ fn stakes(problem: &Problem, map: &ChannelMap, solution: &Solution) -> Vec<Stake
                 stake.own += score;
                 stake.own_kept += if kept { score } else { 0.0 };
                 stake.bytes += if kept { 1.0 } else { 0.0 };
+                stake.cycles += if kept { cycles } else { 0.0 };
             }
             if let Some(stake) = columns.map(|of| &mut stakes[of[c] as usize]) {
                 stake.protected |= problem.protected[i];
                 stake.readers_kept += if kept { score } else { 0.0 };
                 stake.bytes += view.index_bytes_per_weight + if kept { 1.0 } else { 0.0 };
+                stake.cycles += if kept { cycles } else { 0.0 };
             }
         }
     }

@@ -4,6 +4,7 @@
 //! per byte. For a price of a byte, the best choice of every layer is independent of the others; the price at which the
 //! bytes meet the budget gives both the plan and, by Lagrangian duality, a bound on every other plan.
 
+use crate::limits::LayerCycles;
 use crate::plan::Index;
 use crate::storage::{fixed_index_bytes, unit_index_bytes};
 use crate::units::{UnitKind, WeightLayout};
@@ -25,6 +26,29 @@ pub(crate) struct Form {
     pub least: usize,
     /// The elements of unit `u`, for units that are not runs of channels.
     pub elements: Option<UnitTable>,
+    pub time: FormTime,
+}
+
+/// Cycles of a form: affine in the bytes of its units.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct FormTime {
+    pub fixed: f64,
+    pub per_byte: f64,
+}
+
+/// What a byte and a cycle are worth in importance.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Prices {
+    pub byte: f64,
+    pub cycle: f64,
+}
+
+/// What the layers may take together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limit {
+    pub bytes: f64,
+    /// Infinite without a limit.
+    pub cycles: f64,
 }
 
 /// The elements of units that no [`UnitKind`] can enumerate: `per_unit` of them for each unit.
@@ -86,6 +110,7 @@ impl Form {
             bytes: vec![0.0, layout.len() as f64],
             least: 1,
             elements: None,
+            time: FormTime::default(),
         }
     }
 
@@ -125,6 +150,7 @@ impl Form {
             bytes: (0..=self.order.len()).map(|n| n as f64 * after).collect(),
             least: self.least,
             elements: None,
+            time: FormTime::default(),
         }
     }
 
@@ -147,6 +173,7 @@ impl Form {
             least: units.least.max(1).min(order.len()),
             elements: units.elements,
             order,
+            time: FormTime::default(),
         }
     }
 
@@ -163,9 +190,33 @@ impl Form {
         }
     }
 
-    /// The number of units worth their bytes at `price`.
-    fn best_count(&self, price: f64) -> usize {
-        self.density.partition_point(|&d| d > price).max(self.least)
+    /// The same form with the cycles of its kernel.
+    pub fn timed(mut self, layout: &WeightLayout, cycles: &LayerCycles) -> Self {
+        let group = self.kind.group(layout.channels) as f64;
+        self.time = match self.kind {
+            UnitKind::Dense => FormTime { fixed: cycles.dense, per_byte: 0.0 },
+            _ => {
+                let bytes = group + unit_index_bytes(self.index) as f64;
+                let per_byte = (cycles.per_run + group * cycles.per_weight) / bytes;
+                FormTime { fixed: cycles.sparse, per_byte }
+            }
+        };
+        self
+    }
+
+    /// What a unit's byte costs with the cycles that come with it.
+    pub fn rate(&self, prices: Prices) -> f64 {
+        prices.byte + prices.cycle * self.time.per_byte
+    }
+
+    /// The number of units worth what they take at `prices`.
+    fn best_count(&self, prices: Prices) -> usize {
+        let rate = self.rate(prices);
+        self.density.partition_point(|&d| d > rate).max(self.least)
+    }
+
+    pub fn cycles_of(&self, count: usize) -> f64 {
+        self.time.fixed + self.time.per_byte * self.bytes[count]
     }
 
     pub fn bytes_of(&self, count: usize) -> f64 {
@@ -174,60 +225,115 @@ impl Form {
 }
 
 impl LayerChoices {
-    /// Removed importance plus priced bytes of a choice.
-    fn lagrangian(&self, choice: Choice, price: f64) -> f64 {
+    /// Removed importance plus priced bytes and cycles of a choice.
+    fn lagrangian(&self, choice: Choice, prices: Prices) -> f64 {
         let form = &self.forms[choice.form];
-        self.total - form.kept[choice.count] + price * form.bytes_of(choice.count)
+        let price = prices.byte * form.bytes_of(choice.count) + prices.cycle * form.cycles_of(choice.count);
+        self.total - form.kept[choice.count] + price
     }
 
-    /// The best choice at `price`; the first form wins a tie.
-    pub fn best(&self, price: f64) -> Choice {
+    /// The best choice at `prices`; the first form wins a tie.
+    pub fn best(&self, prices: Prices) -> Choice {
         let choices =
-            (0..self.forms.len()).map(|form| Choice { form, count: self.forms[form].best_count(price) });
-        let cost = |c: &Choice| self.lagrangian(*c, price);
+            (0..self.forms.len()).map(|form| Choice { form, count: self.forms[form].best_count(prices) });
+        let cost = |c: &Choice| self.lagrangian(*c, prices);
         choices.min_by(|a, b| cost(a).total_cmp(&cost(b))).unwrap_or(Choice { form: 0, count: 0 })
     }
 
     /// The choice with the fewest bytes.
     pub fn smallest(&self) -> Choice {
+        self.least_by(|c| self.bytes_of(*c))
+    }
+
+    /// The choice with the fewest cycles.
+    pub fn fastest(&self) -> Choice {
+        self.least_by(|c| self.cycles_of(*c))
+    }
+
+    fn least_by(&self, amount: impl Fn(&Choice) -> f64) -> Choice {
         let choices = (0..self.forms.len()).map(|form| Choice { form, count: self.forms[form].least });
-        let bytes = |c: &Choice| self.bytes_of(*c);
-        choices.min_by(|a, b| bytes(a).total_cmp(&bytes(b))).unwrap_or(Choice { form: 0, count: 0 })
+        choices.min_by(|a, b| amount(a).total_cmp(&amount(b))).unwrap_or(Choice { form: 0, count: 0 })
     }
 
     pub fn bytes_of(&self, choice: Choice) -> f64 {
         self.forms[choice.form].bytes_of(choice.count)
     }
+
+    pub fn cycles_of(&self, choice: Choice) -> f64 {
+        self.forms[choice.form].cycles_of(choice.count)
+    }
 }
 
-/// The price at which the layers' best choices fit into `budget` bytes, and the best dual bound met on the way.
-pub(crate) fn solve(layers: &[LayerChoices], budget: f64) -> (f64, f64) {
-    let mut bound = 0.0f64;
-    let mut bytes_at = |price: f64| {
-        let (mut bytes, mut value) = (0.0, -price * budget);
-        for layer in layers {
-            let choice = layer.best(price);
-            bytes += layer.bytes_of(choice);
-            value += layer.lagrangian(choice, price);
-        }
-        bound = bound.max(value);
-        bytes
-    };
-    if bytes_at(0.0) <= budget {
-        return (0.0, bound);
-    }
+/// The prices at which the layers' best choices keep the limit, and the best dual bound met on the way.
+pub(crate) fn solve(layers: &[LayerChoices], limit: Limit) -> (Prices, f64) {
     let top = layers.iter().map(|l| l.total).sum::<f64>().max(f64::MIN_POSITIVE);
-    let (mut low, mut high) = (0.0, top);
-    // The scale of importance is unknown: halve down to it first, then bisect.
-    while high > top * 1e-30 && bytes_at(high / 2.0) <= budget {
-        high /= 2.0;
+    let mut search = Search { layers, limit, top, bound: 0.0 };
+    let prices = search.prices();
+    (prices, search.bound)
+}
+
+/// A search over prices that remembers the best bound it saw.
+struct Search<'a> {
+    layers: &'a [LayerChoices],
+    limit: Limit,
+    /// A price that no byte or cycle is worth.
+    top: f64,
+    bound: f64,
+}
+
+impl Search<'_> {
+    fn prices(&mut self) -> Prices {
+        let flash_only = Prices { byte: self.byte_price(0.0), cycle: 0.0 };
+        if self.limit.cycles.is_infinite() || self.take(flash_only).1 <= self.limit.cycles {
+            return flash_only;
+        }
+        let cycle = self.least_price(|search, cycle| {
+            let byte = search.byte_price(cycle);
+            search.take(Prices { byte, cycle }).1 <= search.limit.cycles
+        });
+        Prices { byte: self.byte_price(cycle), cycle }
     }
-    low = if high < top { high / 2.0 } else { low };
-    for _ in 0..60 {
-        let middle = 0.5 * (low + high);
-        if bytes_at(middle) <= budget { high = middle } else { low = middle }
+
+    /// The least price of a byte at which the bytes fit when a cycle costs `cycle`.
+    fn byte_price(&mut self, cycle: f64) -> f64 {
+        let fits = |search: &mut Self, byte| search.take(Prices { byte, cycle }).0 <= search.limit.bytes;
+        if fits(self, 0.0) { 0.0 } else { self.least_price(fits) }
     }
-    (high, bound)
+
+    /// The least price at which `fits`, which no lower price does; the scale of importance is unknown, so steps are
+    /// factors.
+    fn least_price(&mut self, mut fits: impl FnMut(&mut Self, f64) -> bool) -> f64 {
+        const STEP: f64 = 16.0;
+        const BISECTIONS: usize = 44;
+        let floor = self.top * 1e-30;
+        let mut high = self.top;
+        while high > floor && fits(self, high / STEP) {
+            high /= STEP;
+        }
+        let mut low = high / STEP;
+        for _ in 0..BISECTIONS {
+            let middle = (low * high).sqrt();
+            if fits(self, middle) { high = middle } else { low = middle }
+        }
+        high
+    }
+
+    /// Bytes and cycles of the best choices at `prices`.
+    fn take(&mut self, prices: Prices) -> (f64, f64) {
+        let (mut bytes, mut cycles) = (0.0, 0.0);
+        let mut value = -prices.byte * self.limit.bytes;
+        if prices.cycle > 0.0 {
+            value -= prices.cycle * self.limit.cycles;
+        }
+        for layer in self.layers {
+            let choice = layer.best(prices);
+            bytes += layer.bytes_of(choice);
+            cycles += layer.cycles_of(choice);
+            value += layer.lagrangian(choice, prices);
+        }
+        self.bound = self.bound.max(value);
+        (bytes, cycles)
+    }
 }
 
 fn alive_units(input: &LayerInput, kind: UnitKind) -> Option<Vec<bool>> {
@@ -303,10 +409,10 @@ mod tests {
             let total: f64 = layers.iter().map(|l| l.total).sum();
             for budget in [8.0, 11.0, 14.0, 18.0, 24.0] {
                 let optimum = exhaustive(&layers, budget);
-                let (price, bound) = solve(&layers, budget);
+                let (prices, bound) = solve(&layers, Limit { bytes: budget, cycles: f64::INFINITY });
                 assert!(bound <= optimum + 1e-9, "seed {seed} budget {budget}: {bound} > {optimum}");
                 assert!(optimum - bound <= 0.25 * total, "seed {seed} budget {budget}: loose bound");
-                let bytes: f64 = layers.iter().map(|l| l.bytes_of(l.best(price))).sum();
+                let bytes: f64 = layers.iter().map(|l| l.bytes_of(l.best(prices))).sum();
                 assert!(bytes <= budget, "seed {seed}: {bytes} > {budget}");
             }
         }
@@ -315,8 +421,37 @@ mod tests {
     #[test]
     fn a_free_budget_keeps_everything() {
         let layers = [layer(2, 6, 1)];
-        let (price, bound) = solve(&layers, 12.0);
-        assert_eq!((price, bound), (0.0, 0.0));
-        assert_eq!(layers[0].forms[layers[0].best(price).form].kind, UnitKind::Dense);
+        let (prices, bound) = solve(&layers, Limit { bytes: 12.0, cycles: f64::INFINITY });
+        assert_eq!((prices, bound), (Prices::default(), 0.0));
+        assert_eq!(layers[0].forms[layers[0].best(prices).form].kind, UnitKind::Dense);
+    }
+
+    /// Sparse kernels that take twice the cycles of dense ones for each weight.
+    fn timed(mut layer: LayerChoices) -> LayerChoices {
+        let dense = layer.layout.len() as f64;
+        let cycles = LayerCycles { dense, sparse: 1.0, per_run: 1.0, per_weight: 2.0 };
+        let layout = layer.layout;
+        layer.forms = layer.forms.into_iter().map(|f| f.timed(&layout, &cycles)).collect();
+        layer
+    }
+
+    #[test]
+    fn both_limits_are_kept_and_the_bound_knows_the_second() {
+        for seed in 0..6 {
+            let layers = [timed(layer(4, 8, seed)), timed(layer(6, 6, seed + 9))];
+            for (bytes, cycles) in [(60.0, 40.0), (40.0, 60.0), (30.0, 30.0)] {
+                let (prices, bound) = solve(&layers, Limit { bytes, cycles });
+                let (mut b, mut c, mut lost) = (0.0, 0.0, 0.0);
+                for l in &layers {
+                    let choice = l.best(prices);
+                    b += l.bytes_of(choice);
+                    c += l.cycles_of(choice);
+                    lost += l.total - l.forms[choice.form].kept[choice.count];
+                }
+                assert!(b <= bytes && c <= cycles, "seed {seed}: {b} bytes, {c} cycles");
+                let alone = solve(&layers, Limit { bytes, cycles: f64::INFINITY }).1;
+                assert!(bound >= alone - 1e-9 && bound <= lost + 1e-9, "seed {seed}: {alone} {bound} {lost}");
+            }
+        }
     }
 }

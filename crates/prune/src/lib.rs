@@ -14,21 +14,28 @@ mod filter_only;
 mod filters;
 mod importance;
 mod knapsack;
+mod limits;
 mod mask_bits;
 mod method;
 mod plan;
 mod problem;
+mod ram;
 mod reduced;
 mod rivals;
 mod schedule;
 mod storage;
+mod stored;
 mod uniform;
 mod units;
 
 pub use apply::{ApplyError, apply};
 pub use channels::{ChannelGroup, ChannelMap, Role, Slice};
 pub use importance::{Gradients, Importance, ImportanceError, Normalisation};
+pub use limits::{
+    Arena, ArenaTensor, Cycles, Device, Feasibility, LayerCycles, Limits, Planner, Resource, Timer,
+};
 pub use method::Method;
 pub use plan::{Index, LayerPlan, PrunePlan, Reason};
 pub use schedule::{Options, PackageSize, Request, ScheduleError, Sizer, schedule};
+pub use stored::{StoredLayer, stored};
 pub use units::{PrunableLayer, UnitKind, WeightLayout, prunable_layers};

@@ -32,7 +32,40 @@ pub enum Method {
     NInFour,
 }
 
+/// Every method by its name on the command line; annealing with seed 0.
+const NAMES: [(&str, Method); 9] = [
+    ("lagrangian", Method::Lagrangian),
+    ("uniform", Method::Uniform),
+    ("anneal", Method::Anneal { seed: 0 }),
+    ("filter-only", Method::FilterOnly),
+    ("unstructured", Method::Unstructured),
+    ("pattern", Method::Pattern),
+    ("1:4", Method::OneInFour),
+    ("2:4", Method::TwoInFour),
+    ("n:4", Method::NInFour),
+];
+
 impl Method {
+    /// The names of all methods.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        NAMES.iter().map(|(name, _)| *name)
+    }
+
+    /// The method with that name; a random one gets `seed`.
+    pub fn from_name(name: &str, seed: u64) -> Option<Self> {
+        let method = NAMES.iter().find(|(n, _)| *n == name)?.1;
+        Some(match method {
+            Method::Anneal { .. } => Method::Anneal { seed },
+            other => other,
+        })
+    }
+
+    /// The name of the method.
+    pub fn name(self) -> &'static str {
+        let same = |m: &Method| std::mem::discriminant(m) == std::mem::discriminant(&self);
+        NAMES.iter().find(|(_, m)| same(m)).map_or("", |(name, _)| name)
+    }
+
     /// True when the package format can store the result. The others are measured as a microcontroller would store
     /// them: the dense package with other bytes for weights and index.
     pub fn has_package(self) -> bool {

@@ -32,6 +32,12 @@ pub struct PrunePlan {
     pub bound: f64,
     /// Importance per byte below which units were pruned: the price of a byte.
     pub price: f64,
+    /// The price of a cycle; 0 when latency does not bind.
+    pub cycle_price: f64,
+    /// Cycles of the unpruned model; 0 when nothing measured them.
+    pub cycles_before: f64,
+    /// Cycles with these masks; 0 when nothing measured them.
+    pub predicted_cycles: f64,
 }
 
 impl PrunePlan {
@@ -81,6 +87,8 @@ pub struct LayerPlan {
     pub bytes_before: u64,
     /// Predicted bytes of the kept weights and their index.
     pub bytes_after: u64,
+    /// Predicted cycles of the layer; 0 when nothing measured them.
+    pub cycles_after: f64,
     /// Share of the layer's importance that is removed, 0..=1.
     pub importance_removed_share: f64,
     /// Why.
@@ -119,6 +127,10 @@ pub enum Reason {
     PricedOut,
     /// Channels that its filters make or read were removed; what is left stays dense.
     ChannelsRemoved,
+    /// The same, because RAM had to fall.
+    ChannelsRemovedForRam,
+    /// The latency budget priced its less important units out.
+    PricedOutByLatency,
     /// The flash budget asked for more, the least kept share stopped it.
     LeastShare,
 }
@@ -130,6 +142,8 @@ impl std::fmt::Display for Reason {
             Reason::DenseIsCheapest => "an index would cost more than it saves",
             Reason::PricedOut => "less important units priced out by flash",
             Reason::ChannelsRemoved => "unimportant channels removed, the rest is dense",
+            Reason::ChannelsRemovedForRam => "channels removed for RAM, the rest is dense",
+            Reason::PricedOutByLatency => "less important units priced out by latency",
             Reason::LeastShare => "held at its least kept share",
         })
     }

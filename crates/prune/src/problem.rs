@@ -2,22 +2,25 @@
 
 use dtmm_graph::Masks;
 
-use crate::knapsack::{Choice, Form, LayerChoices, LayerInput, solve};
+use crate::knapsack::{Choice, Form, LayerChoices, LayerInput, Limit, Prices, solve};
+use crate::limits::LayerCycles;
 use crate::method::Method;
 use crate::plan::Index;
 use crate::reduced::Reduced;
 use crate::rivals::{n_of_four, pattern, unstructured};
-use crate::schedule::{Options, PackageSize, ScheduleError};
+use crate::schedule::{Options, PackageSize, Request, ScheduleError};
 use crate::units::{PrunableLayer, UnitKind, prunable_layers};
 
-/// Choices for every layer, the price of a byte behind them, and what they come to.
+/// Choices for every layer, the prices behind them, and what they come to.
 pub(crate) struct Solution {
     pub choices: Vec<Choice>,
-    pub price: f64,
+    pub prices: Prices,
     /// No choices within the budget remove less importance.
     pub bound: f64,
     /// Exact package bytes.
     pub bytes: u64,
+    /// Cycles of one inference; 0 when nothing measures them.
+    pub cycles: f64,
 }
 
 /// What to solve for a graph whose channels are settled.
@@ -27,7 +30,11 @@ pub(crate) struct Problem<'a> {
     pub layers: Vec<LayerChoices>,
     pub protected: Vec<bool>,
     pub budget: u64,
+    /// Cycles of one inference; infinite without a limit.
+    pub cycle_limit: f64,
     bytes: Bytes,
+    /// Cycles of everything that is not in `layers`.
+    other_cycles: f64,
 }
 
 /// Where a solution's exact bytes come from.
@@ -39,66 +46,89 @@ pub(crate) enum Bytes {
 }
 
 impl<'a> Problem<'a> {
-    pub fn new(
-        state: &'a Reduced,
-        options: &Options,
-        budget: u64,
-        size: PackageSize,
-    ) -> Result<Self, ScheduleError> {
+    pub fn new(state: &'a Reduced, request: &Request) -> Result<Self, ScheduleError> {
+        let options = request.options;
         let inputs = prunable_layers(&state.graph);
         if inputs.is_empty() {
             return Err(ScheduleError::NothingToPrune { graph: state.graph.name.clone() });
         }
         let protected: Vec<bool> = (0..inputs.len()).map(|i| is_protected(options, &inputs, i)).collect();
-        let choices =
-            |(layer, protected): (&PrunableLayer, &bool)| choices(state, options, layer, *protected);
+        let cycles = request.cycles_of(&state.graph)?;
+        let choices = |(layer, protected): (&PrunableLayer, &bool)| {
+            let layer_cycles = cycles.layers.get(&layer.weights).copied().unwrap_or_default();
+            choices(state, options, layer, *protected, &layer_cycles)
+        };
         let layers: Vec<LayerChoices> =
             inputs.iter().zip(&protected).map(choices).collect::<Result<_, _>>()?;
+        let size = request.size_of(&state.graph)?;
         let bytes = if options.method.has_package() {
             Bytes::Package(size)
         } else {
             let dense: f64 = layers.iter().map(|l| l.layout.len() as f64).sum();
             Bytes::Listed(size(&Masks::new()) as f64 - dense)
         };
-        Ok(Problem { state, inputs, layers, protected, budget, bytes })
+        let cycle_limit = request.device.limits.cycles.unwrap_or(f64::INFINITY);
+        let (budget, other_cycles) = (request.budget, cycles.other);
+        Ok(Problem { state, inputs, layers, protected, budget, cycle_limit, bytes, other_cycles })
     }
 
     pub fn smallest(&self) -> Solution {
-        let choices: Vec<Choice> = self.layers.iter().map(LayerChoices::smallest).collect();
-        Solution { bytes: self.exact(&choices), choices, price: f64::INFINITY, bound: 0.0 }
+        self.extreme(self.layers.iter().map(LayerChoices::smallest).collect())
+    }
+
+    pub fn fastest(&self) -> Solution {
+        self.extreme(self.layers.iter().map(LayerChoices::fastest).collect())
+    }
+
+    fn extreme(&self, choices: Vec<Choice>) -> Solution {
+        let price = if self.cycle_limit.is_finite() { f64::INFINITY } else { 0.0 };
+        self.solution(choices, Prices { byte: f64::INFINITY, cycle: price })
     }
 
     /// Every layer dense.
     pub fn dense(&self) -> Solution {
-        let choices: Vec<Choice> = self.layers.iter().map(|_| Choice { form: 0, count: 1 }).collect();
-        Solution { bytes: self.exact(&choices), choices, price: 0.0, bound: 0.0 }
+        self.solution(self.layers.iter().map(|_| Choice { form: 0, count: 1 }).collect(), Prices::default())
+    }
+
+    pub fn solution(&self, choices: Vec<Choice>, prices: Prices) -> Solution {
+        let (bytes, cycles) = (self.exact(&choices), self.cycles(&choices));
+        Solution { choices, prices, bound: 0.0, bytes, cycles }
+    }
+
+    pub fn fits(&self, solution: &Solution) -> bool {
+        solution.bytes <= self.budget && solution.cycles <= self.cycle_limit
+    }
+
+    /// What the layers may take when everything the price list does not know takes `overhead` bytes.
+    fn limit(&self, overhead: f64) -> Limit {
+        Limit { bytes: self.budget as f64 - overhead, cycles: self.cycle_limit - self.other_cycles }
     }
 
     /// The best choices by the price list when everything it does not list takes `overhead` bytes.
     pub fn estimate(&self, overhead: f64) -> Solution {
-        let (price, bound) = solve(&self.layers, self.budget as f64 - overhead);
-        let choices: Vec<Choice> = self.layers.iter().map(|l| l.best(price)).collect();
-        Solution { bytes: self.exact(&choices), choices, price, bound }
+        let (prices, bound) = solve(&self.layers, self.limit(overhead));
+        let choices: Vec<Choice> = self.layers.iter().map(|l| l.best(prices)).collect();
+        Solution { bound, ..self.solution(choices, prices) }
     }
 
     /// The least importance removed within the exact budget; `None` when not even the smallest solution fits.
     pub fn solve_exactly(&self) -> Option<Solution> {
         let dense = self.dense();
-        if dense.bytes <= self.budget {
+        if self.fits(&dense) {
             return Some(dense);
         }
-        let mut best = Some(self.smallest()).filter(|s| s.bytes <= self.budget)?;
+        let mut best = [self.smallest(), self.fastest()].into_iter().find(|s| self.fits(s))?;
         let mut overhead = self.overhead(&dense);
         // The dense package lists all there is, but may pad each layer; a bound must not count the padding as needed.
         let padding = ALIGNMENT * (self.layers.len() + 4) as f64;
-        let bound = solve(&self.layers, self.budget as f64 - overhead + padding).1;
+        let bound = solve(&self.layers, self.limit(overhead - padding)).1;
         // The price list ignores some constants; each round learns them from the exact size at the last choice.
         for _ in 0..ROUNDS {
-            let price = solve(&self.layers, self.budget as f64 - overhead).0;
-            let Some(choices) = self.fill(price) else { break };
-            let solution = Solution { bytes: self.exact(&choices), choices, price, bound };
+            let prices = solve(&self.layers, self.limit(overhead)).0;
+            let Some(choices) = self.fill(prices) else { break };
+            let solution = self.solution(choices, prices);
             overhead = self.overhead(&solution);
-            if best.price.is_finite() && self.removed(&solution) >= self.removed(&best) {
+            if best.prices.byte.is_finite() && self.removed(&solution) >= self.removed(&best) {
                 break;
             }
             best = solution;
@@ -134,12 +164,12 @@ impl<'a> Problem<'a> {
         masks
     }
 
-    /// The layer with the most bytes.
-    pub fn binding(&self, solution: &Solution) -> (String, u64) {
-        let sizes = self.layers.iter().zip(&solution.choices).map(|(l, c)| l.bytes_of(*c));
-        let (layer, bytes) =
-            sizes.enumerate().max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0))).unwrap_or_default();
-        (self.inputs[layer].name.clone(), bytes as u64)
+    /// The layer with the most of `amount`, and how much that is.
+    pub fn binding(&self, solution: &Solution, amount: fn(&LayerChoices, Choice) -> f64) -> (String, f64) {
+        let amounts = self.layers.iter().zip(&solution.choices).map(|(l, c)| amount(l, *c));
+        let (layer, most) =
+            amounts.enumerate().max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0))).unwrap_or_default();
+        (format!("layer '{}'", self.inputs[layer].name), most)
     }
 
     pub fn exact(&self, choices: &[Choice]) -> u64 {
@@ -149,15 +179,22 @@ impl<'a> Problem<'a> {
         }
     }
 
+    fn cycles(&self, choices: &[Choice]) -> f64 {
+        self.other_cycles + self.layers.iter().zip(choices).map(|(l, c)| l.cycles_of(*c)).sum::<f64>()
+    }
+
     fn listed_bytes(&self, choices: &[Choice]) -> f64 {
         self.layers.iter().zip(choices).map(|(l, c)| l.bytes_of(*c)).sum()
     }
 
-    /// The best grains at `price`, with as many units of the common ranking as the exact budget holds.
-    fn fill(&self, price: f64) -> Option<Vec<Choice>> {
-        let best: Vec<Choice> = self.layers.iter().map(|l| l.best(price)).collect();
-        let ranking = self.ranking(&best);
-        let fits = |n: usize| self.exact(&self.take(&best, &ranking[..n])) <= self.budget;
+    /// The best grains at `prices`, with as many units of the common ranking as the exact budget holds.
+    fn fill(&self, prices: Prices) -> Option<Vec<Choice>> {
+        let best: Vec<Choice> = self.layers.iter().map(|l| l.best(prices)).collect();
+        let ranking = self.ranking(&best, prices);
+        let fits = |n: usize| {
+            let choices = self.take(&best, &ranking[..n]);
+            self.cycles(&choices) <= self.cycle_limit && self.exact(&choices) <= self.budget
+        };
         if !fits(0) {
             return None;
         }
@@ -182,11 +219,13 @@ impl<'a> Problem<'a> {
     }
 
     /// All units beyond the least share of each layer's form, best first, as layer indices.
-    fn ranking(&self, best: &[Choice]) -> Vec<u32> {
+    fn ranking(&self, best: &[Choice], prices: Prices) -> Vec<u32> {
         let mut ranked: Vec<(f64, u32)> = Vec::new();
         for (i, (layer, choice)) in self.layers.iter().zip(best).enumerate() {
             let form = &layer.forms[choice.form];
-            ranked.extend(form.density[form.least..].iter().map(|&d| (d, i as u32)));
+            // Without a cycle price all rates are the same: importance per byte alone ranks, exactly.
+            let rate = if prices.cycle > 0.0 { form.rate(prices) } else { 1.0 };
+            ranked.extend(form.density[form.least..].iter().map(|&d| (d / rate, i as u32)));
         }
         ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         ranked.into_iter().map(|r| r.1).collect()
@@ -219,6 +258,7 @@ fn choices(
     options: &Options,
     layer: &PrunableLayer,
     protected: bool,
+    cycles: &LayerCycles,
 ) -> Result<LayerChoices, ScheduleError> {
     let layout = layer.layout;
     let fits = |found: usize, what| {
@@ -233,7 +273,8 @@ fn choices(
     let total = scores.iter().map(|&s| f64::from(s)).sum();
     let input = LayerInput { layout, scores, alive, least_share: options.min_kept };
     let units = if protected { vec![] } else { forms(options, &input) };
-    let forms = std::iter::once(Form::dense(&layout, total)).chain(units).collect();
+    let forms = std::iter::once(Form::dense(&layout, total)).chain(units);
+    let forms = forms.map(|f| f.timed(&layout, cycles)).collect();
     Ok(LayerChoices { layout, forms, total })
 }
 

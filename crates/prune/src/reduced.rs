@@ -19,6 +19,8 @@ pub(crate) struct Reduced {
     pub origin: BTreeMap<TensorId, Vec<u32>>,
     /// Importance of all weights that are gone.
     pub lost: f64,
+    /// Some channels left because RAM had to fall.
+    pub for_ram: bool,
     /// Original filters that are gone, per weight tensor.
     pub removed: BTreeMap<TensorId, Vec<usize>>,
     /// The original numbers of the filters that are left, for tensors that a removal looked at.
@@ -33,6 +35,7 @@ impl Reduced {
             masks: masks.clone(),
             origin: BTreeMap::new(),
             lost: 0.0,
+            for_ram: false,
             removed: BTreeMap::new(),
             filters: BTreeMap::new(),
         }

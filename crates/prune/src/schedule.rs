@@ -1,4 +1,4 @@
-//! From importance and a byte budget to a [`PrunePlan`].
+//! From importance and budgets to a [`PrunePlan`].
 
 use dtmm_graph::{Graph, Masks, VerifyError};
 use serde::{Deserialize, Serialize};
@@ -9,10 +9,12 @@ use crate::anneal::anneal;
 use crate::channels::ChannelMap;
 use crate::filter_only::filter_only;
 use crate::filters::Channels;
-use crate::knapsack::{Choice, Form, LayerChoices};
+use crate::knapsack::{Form, LayerChoices, Prices};
+use crate::limits::{Arena, Cycles, Device, Feasibility, Limits, Resource};
 use crate::method::Method;
 use crate::plan::{LayerPlan, PrunePlan, Reason};
 use crate::problem::{Problem, Solution};
+use crate::ram::settle_ram;
 use crate::reduced::Reduced;
 use crate::uniform::uniform;
 use crate::units::{PrunableLayer, UnitKind, prunable_layers};
@@ -76,32 +78,35 @@ pub struct Request<'a> {
     pub importance: &'a Importance,
     /// Masks of an earlier round: what they prune stays pruned. Empty at the start.
     pub current: &'a Masks,
-    /// Package bytes to fit into.
+    /// Package bytes to fit into; `u64::MAX`: any.
     pub budget: u64,
     /// What is allowed.
     pub options: &'a Options,
     /// Exact bytes of the package.
     pub sizer: &'a Sizer<'a>,
+    /// Limits besides flash; the default has none.
+    pub device: Device<'a>,
 }
 
 /// Why there is no plan.
 #[derive(Clone, Debug, Error, PartialEq)]
 pub enum ScheduleError {
-    /// Even the smallest plan is too large.
+    /// Even the smallest plan takes too much.
     #[error(
-        "a package of {budget} bytes is out of reach: the smallest feasible one has {smallest} bytes, and layer \
-         '{layer}' binds with {layer_bytes} of them; raise the budget to at least {smallest}, lower the least kept \
-         share, or protect fewer layers"
+        "{}; raise what binds, lower the least kept share, or protect fewer layers",
+        budgets.iter().map(Feasibility::to_string).collect::<Vec<_>>().join("; ")
     )]
     Infeasible {
-        /// Bytes asked for.
-        budget: u64,
-        /// Bytes of the smallest plan.
-        smallest: u64,
-        /// The largest layer of the smallest plan.
-        layer: String,
-        /// Its weight and index bytes there.
-        layer_bytes: u64,
+        /// Every budget asked for, against what the smallest plan takes.
+        budgets: Vec<Feasibility>,
+    },
+    /// RAM or time has a limit and nothing measures it, or the method knows no such limit.
+    #[error("{resource} cannot be limited: {reason}")]
+    Limit {
+        /// What was limited.
+        resource: Resource,
+        /// Why it cannot be.
+        reason: String,
     },
     /// Scores or masks do not fit the weights.
     #[error("layer '{layer}': {expected} weights, but {found} {what}; compute them on this graph")]
@@ -138,8 +143,8 @@ pub enum ScheduleError {
 
 /// Chooses the masks, and the channels to remove, that lose the least importance within the budget.
 ///
-/// Layers choose their grain and units compete across layers by importance per byte (a multiple-choice knapsack solved
-/// through its Lagrangian). At the resulting price of a byte, channels that are not worth what they occupy (filter,
+/// Channels leave first where RAM binds. Layers choose their grain and units compete across layers by importance per
+/// byte and cycle (a multiple-choice knapsack solved through its Lagrangian). At the resulting prices, channels that are not worth what they occupy (filter,
 /// bias, index, and the columns that read them) are taken out, and the rest is chosen anew on the smaller grid, until
 /// nothing improves. The length of the final ranking is bisected on the exact package size. The result depends on the
 /// request only, and never keeps what `current` prunes.
@@ -147,11 +152,13 @@ pub enum ScheduleError {
 /// # Errors
 /// [`ScheduleError`].
 pub fn schedule(request: &Request) -> Result<PrunePlan, ScheduleError> {
+    request.check_limits()?;
     match request.options.method {
         Method::Lagrangian => lagrangian(request),
         Method::FilterOnly => {
-            let Some(state) = filter_only(request)? else {
-                return Err(infeasible(request, &request.problem(&tightest(request)?)?));
+            let whole = Reduced::new(request.graph, request.importance, request.current);
+            let Some(state) = filter_only(request, &whole)? else {
+                return Err(infeasible(request, &tightest(request)?)?);
             };
             let problem = request.problem(&state)?;
             plan(request, &problem, &problem.dense())
@@ -164,19 +171,37 @@ pub fn schedule(request: &Request) -> Result<PrunePlan, ScheduleError> {
                 Method::Anneal { seed } => anneal(&mut problem, seed),
                 _ => problem.solve_exactly(),
             };
-            let solution = solution.ok_or_else(|| infeasible(request, &problem))?;
-            plan(request, &problem, &solution)
+            match solution {
+                Some(solution) => plan(request, &problem, &solution),
+                None => Err(infeasible(request, &state)?),
+            }
         }
     }
 }
 
 fn lagrangian(request: &Request) -> Result<PrunePlan, ScheduleError> {
-    if let Some(plan) = refine(request, settle_channels(request)?)? {
+    let whole = Reduced::new(request.graph, request.importance, request.current);
+    let Some(in_ram) = settle_ram(request, whole)? else {
+        return Err(infeasible(request, &tightest(request)?)?);
+    };
+    let thinner = narrower(request, &in_ram)?;
+    let settled = refine(request, settle_channels(request, in_ram)?)?;
+    let lost = |p: &PrunePlan| p.importance_removed;
+    if let Some(plan) = settled.into_iter().chain(thinner).min_by(|a, b| lost(a).total_cmp(&lost(b))) {
         return Ok(plan);
     }
     let tightest = tightest(request)?;
-    let error = infeasible(request, &request.problem(&tightest)?);
+    let error = infeasible(request, &tightest)?;
     refine(request, tightest)?.ok_or(error)
+}
+
+/// Channel removal alone, where time is limited: a layer whose sparse kernel is slow saves no time until most of it is
+/// gone, so the way over its units can miss what fewer channels reach.
+fn narrower(request: &Request, state: &Reduced) -> Result<Option<PrunePlan>, ScheduleError> {
+    if request.device.limits.cycles.is_none() || !request.options.filters {
+        return Ok(None);
+    }
+    filter_only(request, state)?.map_or(Ok(None), |state| refine(request, state))
 }
 
 /// Solves for the state's channels, and again without those that the solution makes useless; `None` when even the
@@ -209,10 +234,30 @@ fn tightest(request: &Request) -> Result<Reduced, ScheduleError> {
     Ok(state.without(&map, &dead)?)
 }
 
-fn infeasible(request: &Request, problem: &Problem) -> ScheduleError {
-    let smallest = problem.smallest();
-    let (layer, layer_bytes) = problem.binding(&smallest);
-    ScheduleError::Infeasible { budget: request.budget, smallest: smallest.bytes, layer, layer_bytes }
+/// Every budget against what the smallest plan of `state` takes.
+fn infeasible(request: &Request, state: &Reduced) -> Result<ScheduleError, ScheduleError> {
+    let problem = request.problem(state)?;
+    let mut budgets = Vec::new();
+    if request.budget < u64::MAX {
+        let smallest = problem.smallest();
+        let (place, held) = problem.binding(&smallest, LayerChoices::bytes_of);
+        let (asked, nearest) = (request.budget as f64, smallest.bytes as f64);
+        budgets.push(Feasibility { resource: Resource::Flash, asked, nearest, place, held });
+    }
+    if let Some(ram) = request.device.limits.ram {
+        let arena = request.arena_of(&state.graph)?;
+        let (place, held) = arena.peak().map_or_else(Default::default, |(step, tensor)| {
+            (format!("tensor '{}' at layer '{step}'", tensor.name), tensor.bytes)
+        });
+        let (asked, nearest, held) = (ram as f64, arena.bytes as f64, held as f64);
+        budgets.push(Feasibility { resource: Resource::Ram, asked, nearest, place, held });
+    }
+    if let Some(asked) = request.device.limits.cycles {
+        let fastest = problem.fastest();
+        let (place, held) = problem.binding(&fastest, LayerChoices::cycles_of);
+        budgets.push(Feasibility { resource: Resource::Cycles, asked, nearest: fastest.cycles, place, held });
+    }
+    Ok(ScheduleError::Infeasible { budgets })
 }
 
 /// Rounds of taking channels out.
@@ -220,20 +265,55 @@ const CHANNEL_ROUNDS: usize = 12;
 /// Share of the candidates that leave in one round: the price has to follow.
 const FIRST_BATCH: f64 = 0.25;
 
-impl<'a> Request<'a> {
-    fn size_of(&self, graph: &Graph) -> Result<PackageSize, ScheduleError> {
+impl Request<'_> {
+    /// Cycles of the unpruned model; 0 when nothing measures them.
+    fn cycles_before(&self) -> Result<f64, ScheduleError> {
+        let cycles = self.cycles_of(self.graph)?;
+        Ok(cycles.other + cycles.layers.values().map(|l| l.dense).sum::<f64>())
+    }
+
+    pub(crate) fn size_of(&self, graph: &Graph) -> Result<PackageSize, ScheduleError> {
         (self.sizer)(graph).map_err(|reason| ScheduleError::Size { graph: graph.name.clone(), reason })
     }
 
-    pub(crate) fn problem<'s>(&'s self, state: &'s Reduced) -> Result<Problem<'s>, ScheduleError> {
-        Problem::new(state, self.options, self.budget, self.size_of(&state.graph)?)
+    pub(crate) fn cycles_of(&self, graph: &Graph) -> Result<Cycles, ScheduleError> {
+        let fail = |reason| ScheduleError::Limit { resource: Resource::Cycles, reason };
+        self.device.timer.map_or_else(|| Ok(Cycles::default()), |timer| timer(graph).map_err(fail))
+    }
+
+    pub(crate) fn arena_of(&self, graph: &Graph) -> Result<Arena, ScheduleError> {
+        let fail = |reason| ScheduleError::Limit { resource: Resource::Ram, reason };
+        self.device.planner.map_or_else(|| Ok(Arena::default()), |planner| planner(graph).map_err(fail))
+    }
+
+    pub(crate) fn problem<'s>(&self, state: &'s Reduced) -> Result<Problem<'s>, ScheduleError> {
+        Problem::new(state, self)
+    }
+
+    fn check_limits(&self) -> Result<(), ScheduleError> {
+        let Limits { ram, cycles } = self.device.limits;
+        let asked = [
+            (Resource::Ram, ram.is_some(), self.device.planner.is_some()),
+            (Resource::Cycles, cycles.is_some(), self.device.timer.is_some()),
+        ];
+        for (resource, _, measured) in asked.into_iter().filter(|a| a.1) {
+            let method = self.options.method;
+            let reason = if method != Method::Lagrangian {
+                format!("the method {} knows flash only", method.name())
+            } else if !measured {
+                "nothing measures it".to_owned()
+            } else {
+                continue;
+            };
+            return Err(ScheduleError::Limit { resource, reason });
+        }
+        Ok(())
     }
 }
 
 /// The model without the channels that are not worth their bytes: the best batch of them leaves as long as what is
 /// kept gains by it, smaller batches when it does not.
-fn settle_channels(request: &Request) -> Result<Reduced, ScheduleError> {
-    let mut state = Reduced::new(request.graph, request.importance, request.current);
+fn settle_channels(request: &Request, mut state: Reduced) -> Result<Reduced, ScheduleError> {
     if !request.options.filters {
         return Ok(state);
     }
@@ -246,7 +326,7 @@ fn settle_channels(request: &Request) -> Result<Reduced, ScheduleError> {
         let next = state.without(&ChannelMap::new(&state.graph), &best.dead)?;
         let valued = Valued::new(request, &next, share)?;
         // A batch after which a byte costs nothing has taken too much.
-        if valued.value > best.value && valued.price > 0.0 {
+        if valued.value > best.value && valued.prices != Prices::default() {
             (state, best) = (next, valued);
         } else {
             share /= 4.0;
@@ -256,11 +336,11 @@ fn settle_channels(request: &Request) -> Result<Reduced, ScheduleError> {
     Ok(state)
 }
 
-/// What a state is worth at its price of a byte.
+/// What a state is worth at its prices.
 struct Valued {
     /// Importance kept in effect.
     value: f64,
-    price: f64,
+    prices: Prices,
     /// The channels to take out next.
     dead: Vec<bool>,
 }
@@ -273,7 +353,7 @@ impl Valued {
         let channels = Channels::new(&problem, &map, &solution, request.options);
         Ok(Valued {
             value: channels.effective(),
-            price: solution.price,
+            prices: solution.prices,
             dead: channels.worth_removing(share),
         })
     }
@@ -283,8 +363,7 @@ fn plan(request: &Request, problem: &Problem, solution: &Solution) -> Result<Pru
     let state = problem.state;
     let masks = state.original_masks(request.graph, problem.masks(&solution.choices));
     let rows = prunable_layers(request.graph);
-    let layers =
-        rows.iter().enumerate().map(|(i, row)| layer_plan(request, problem, i, row, solution.choices[i]));
+    let layers = rows.iter().enumerate().map(|(i, row)| layer_plan(request, problem, solution, (i, row)));
     let mut layers: Vec<LayerPlan> = layers.collect();
     for row in &mut layers {
         let mask = masks.get(&row.weights);
@@ -300,17 +379,25 @@ fn plan(request: &Request, problem: &Problem, solution: &Solution) -> Result<Pru
         importance_removed: state.lost + problem.removed(solution),
         importance_total: request.importance.clone().masked(request.current).total(),
         bound: state.lost + solution.bound,
-        price: if solution.price.is_finite() { solution.price } else { 0.0 },
+        price: finite(solution.prices.byte),
+        cycle_price: finite(solution.prices.cycle),
+        cycles_before: request.cycles_before()?,
+        predicted_cycles: solution.cycles,
     })
+}
+
+/// A price without a number (the extreme solution) is none.
+fn finite(price: f64) -> f64 {
+    if price.is_finite() { price } else { 0.0 }
 }
 
 fn layer_plan(
     request: &Request,
     problem: &Problem,
-    i: usize,
-    row: &PrunableLayer,
-    choice: Choice,
+    solution: &Solution,
+    (i, row): (usize, &PrunableLayer),
 ) -> LayerPlan {
+    let choice = solution.choices[i];
     let layer = &problem.layers[i];
     let form = &layer.forms[choice.form];
     let scores = request.importance.scores.get(&row.weights).map_or(&[][..], Vec::as_slice);
@@ -331,8 +418,9 @@ fn layer_plan(
         total_weights,
         bytes_before: total_weights as u64,
         bytes_after: layer.bytes_of(choice) as u64,
+        cycles_after: layer.cycles_of(choice),
         importance_removed_share: share.clamp(0.0, 1.0),
-        reason: reason(problem, i, choice, row),
+        reason: reason(problem, solution, i, row),
     }
 }
 
@@ -341,13 +429,18 @@ fn total_units(form: &Form, layer: &LayerChoices) -> usize {
     if form.elements.is_some() { form.order.len() } else { layer.layout.unit_count(form.kind) }
 }
 
-fn reason(problem: &Problem, i: usize, choice: Choice, row: &PrunableLayer) -> Reason {
-    let form = &problem.layers[i].forms[choice.form];
+fn reason(problem: &Problem, solution: &Solution, i: usize, row: &PrunableLayer) -> Reason {
+    let choice = solution.choices[i];
+    let layer = &problem.layers[i];
+    let form = &layer.forms[choice.form];
+    let (bytes, cycles) = (finite(solution.prices.byte), finite(solution.prices.cycle) * form.time.per_byte);
     match form.kind {
-        UnitKind::Dense if problem.layers[i].layout != row.layout => Reason::ChannelsRemoved,
-        _ if problem.protected[i] => Reason::Protected,
-        UnitKind::Dense => Reason::DenseIsCheapest,
+        UnitKind::Dense if layer.layout == row.layout && problem.protected[i] => Reason::Protected,
+        UnitKind::Dense if layer.layout == row.layout => Reason::DenseIsCheapest,
+        UnitKind::Dense if problem.state.for_ram => Reason::ChannelsRemovedForRam,
+        UnitKind::Dense => Reason::ChannelsRemoved,
         _ if choice.count == form.least => Reason::LeastShare,
+        _ if cycles > bytes => Reason::PricedOutByLatency,
         _ => Reason::PricedOut,
     }
 }

@@ -1,6 +1,6 @@
 //! The same kept share for every layer.
 
-use crate::knapsack::{Choice, LayerChoices};
+use crate::knapsack::{Choice, LayerChoices, Prices};
 use crate::problem::{Problem, Solution};
 
 /// Steps of the share.
@@ -9,13 +9,12 @@ const STEPS: usize = 4096;
 /// The largest common share of the finest units that fits; `None` when none does.
 pub(crate) fn uniform(problem: &Problem) -> Option<Solution> {
     let dense = problem.dense();
-    if dense.bytes <= problem.budget {
+    if problem.fits(&dense) {
         return Some(dense);
     }
     let at = |step: usize| {
         let choices: Vec<Choice> = problem.layers.iter().map(|l| choice(l, step)).collect();
-        let bytes = problem.exact(&choices);
-        (bytes <= problem.budget).then_some(Solution { choices, price: 0.0, bound: 0.0, bytes })
+        Some(problem.solution(choices, Prices::default())).filter(|s| problem.fits(s))
     };
     let mut best = at(0)?;
     let (mut low, mut high) = (0, STEPS + 1);

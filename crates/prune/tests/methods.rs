@@ -5,8 +5,8 @@ mod common;
 use common::{network, size, sizer};
 use dtmm_graph::{Graph, Masks};
 use dtmm_prune::{
-    Importance, Index, Method, Options, PrunePlan, Request, ScheduleError, UnitKind, apply, prunable_layers,
-    schedule,
+    Device, Importance, Index, Method, Options, PrunePlan, Request, ScheduleError, UnitKind, apply,
+    prunable_layers, schedule,
 };
 
 const ALL: [Method; 9] = [
@@ -31,6 +31,7 @@ fn plan_by(method: Method, graph: &Graph, budget: u64) -> Result<PrunePlan, Sche
         budget,
         options: &options,
         sizer: &sizer,
+        device: Device::default(),
     })
 }
 
@@ -76,7 +77,10 @@ fn impossible_budgets_are_refused_by_every_method() {
     let graph = network(&[16, 32]);
     for method in ALL {
         let error = plan_by(method, &graph, 300).unwrap_err();
-        assert!(matches!(error, ScheduleError::Infeasible { smallest, .. } if smallest > 300), "{method:?}");
+        assert!(
+            matches!(error, ScheduleError::Infeasible { budgets } if budgets[0].nearest > 300.0),
+            "{method:?}"
+        );
     }
 }
 

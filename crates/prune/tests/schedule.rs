@@ -8,7 +8,9 @@ use std::time::Instant;
 
 use common::{network, size, sizer};
 use dtmm_graph::{Graph, Masks};
-use dtmm_prune::{Importance, Options, PackageSize, PrunePlan, Request, ScheduleError, apply, schedule};
+use dtmm_prune::{
+    Device, Importance, Options, PackageSize, PrunePlan, Request, Resource, ScheduleError, apply, schedule,
+};
 
 fn plan_for(
     graph: &Graph,
@@ -17,7 +19,15 @@ fn plan_for(
     options: &Options,
 ) -> Result<PrunePlan, ScheduleError> {
     let importance = Importance::magnitude_l1(graph).unwrap();
-    schedule(&Request { graph, importance: &importance, current, budget, options, sizer: &sizer })
+    schedule(&Request {
+        graph,
+        importance: &importance,
+        current,
+        budget,
+        options,
+        sizer: &sizer,
+        device: Device::default(),
+    })
 }
 
 #[test]
@@ -69,8 +79,11 @@ fn infeasible_budgets_name_the_nearest_feasible_one() {
     let graph = network(&[16, 32, 48]);
     let options = Options { protect: vec!["conv2".into()], ..Options::default() };
     let error = plan_for(&graph, &Masks::new(), 10_000, &options).unwrap_err();
-    let ScheduleError::Infeasible { smallest, layer, layer_bytes, .. } = error else { panic!("{error}") };
-    assert_eq!((layer.as_str(), layer_bytes), ("conv2", 48 * 9 * 32));
+    let ScheduleError::Infeasible { budgets } = error else { panic!("{error}") };
+    assert_eq!(budgets.len(), 1);
+    assert_eq!((budgets[0].resource, budgets[0].place.as_str()), (Resource::Flash, "layer 'conv2'"));
+    assert_eq!(budgets[0].held, f64::from(48 * 9 * 32));
+    let smallest = budgets[0].nearest as u64;
     assert!(plan_for(&graph, &Masks::new(), smallest, &options).is_ok());
     assert!(plan_for(&graph, &Masks::new(), smallest / 2, &options).is_err());
 }
@@ -97,6 +110,7 @@ fn scores_of_another_graph_are_refused() {
         budget: 9000,
         options: &options,
         sizer: &sizer,
+        device: Device::default(),
     };
     assert!(matches!(schedule(&request), Err(ScheduleError::Length { layer, .. }) if layer == "conv1"));
 }
@@ -126,6 +140,7 @@ fn two_million_weights_take_few_size_evaluations() {
         budget,
         options: &options,
         sizer: &counting,
+        device: Device::default(),
     };
     let plan = schedule(&request).unwrap();
     let weights: usize = plan.layers.iter().map(|l| l.total_weights).sum();

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
-use dtmm::{FlashBudget, ImportanceKind};
+use clap::Args;
+use dtmm::{FlashBudget, ImportanceKind, Method};
 
 use crate::args::{self, Common, DataArgs};
 use crate::output;
@@ -31,27 +31,20 @@ pub struct Cmd {
     /// Rounds of gradual pruning
     #[arg(long, default_value_t = 4, value_name = "N")]
     rounds: usize,
-    /// What decides which weights go
-    #[arg(long, value_enum, default_value = "lamp")]
-    importance: Importance,
+    /// What decides which weights go: lamp (layer-adaptive magnitude), l1 (magnitude over the layer's mean), taylor
+    /// (|w g|, mean gradient), fisher (w^2 g^2), factored-fisher
+    #[arg(long, value_parser = args::importance, default_value = "lamp", value_name = "KIND")]
+    importance: ImportanceKind,
+    /// How masks are chosen: lagrangian, or one of the methods it is compared with: uniform, anneal (the paper's),
+    /// filter-only, unstructured, pattern, 1:4, 2:4, n:4
+    #[arg(long, value_parser = args::scheduler, default_value = "lagrangian", value_name = "METHOD")]
+    scheduler: String,
     /// Samples in one step
     #[arg(long, default_value_t = 128, value_name = "N")]
     batch: usize,
     /// Output folder
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Importance {
-    /// First order: |w * g| with the mean gradient
-    Taylor,
-    /// Second order: w^2 * g^2 with the mean squared gradient
-    Fisher,
-    /// Fisher with the squared gradients averaged over filters and input channels
-    FactoredFisher,
-    /// Layer-adaptive magnitude; needs no data
-    Lamp,
 }
 
 impl Cmd {
@@ -68,12 +61,8 @@ impl Cmd {
             epochs: self.epochs,
             lr: self.lr,
             rounds: self.rounds,
-            importance: match self.importance {
-                Importance::Taylor => ImportanceKind::Taylor,
-                Importance::Fisher => ImportanceKind::Fisher,
-                Importance::FactoredFisher => ImportanceKind::FactoredFisher,
-                Importance::Lamp => ImportanceKind::Lamp,
-            },
+            importance: self.importance,
+            scheduler: Method::from_name(&self.scheduler, common.seed).unwrap_or_default(),
             batch: self.batch,
             output: output.clone(),
             seed: common.seed,

@@ -5,6 +5,7 @@ use dtmm_pack::{LayerRow as PackedRow, PackResult};
 use dtmm_quant::{Clipping, QuantOptions};
 use dtmm_report::{Accuracy, CompressReport, DatasetInfo, Flash, LayerRow, Ram, Versions};
 
+use super::count::Counted;
 use super::tune::Tuned;
 use super::{Job, RunDir, host};
 use crate::inspect::{ram_points, storage_name};
@@ -23,7 +24,8 @@ pub fn quantize_and_pack(job: &Job, tuned: &Tuned, run: &mut RunDir) -> Result<P
         Ok(graph)
     })?;
     let packed = pack_int8(&graph)?;
-    if packed.bytes.len() > job.budget {
+    // The package cannot store what the other methods count; those were held to the budget by their own count.
+    if job.request.scheduler.has_package() && packed.bytes.len() > job.budget {
         return Err(Error::OverBudget { bytes: packed.bytes.len(), budget: job.budget });
     }
     Ok(packed)
@@ -50,9 +52,12 @@ pub fn report(
     packed: &PackResult,
     accuracy: Accuracy,
     seconds: f64,
-) -> CompressReport {
+) -> Result<CompressReport, Error> {
     let layers = layer_rows(job, tuned, packed);
-    CompressReport {
+    let method = job.request.scheduler;
+    let counted = Counted::of(&tuned.graph, &tuned.masks, method)?;
+    let own = |bytes: usize| if method.has_package() { packed.bytes.len() } else { bytes };
+    Ok(CompressReport {
         versions: Versions {
             dtmm: env!("CARGO_PKG_VERSION").into(),
             package_format: u32::from(dtmm_format::VERSION),
@@ -65,12 +70,17 @@ pub fn report(
             classes: job.train.classes.len(),
         },
         seed: job.request.seed,
+        scheduler: method.name().into(),
+        importance: job.request.importance.name().into(),
         preprocessing: describe(&job.input),
         accuracy,
         flash: Flash {
             dense_int8_bytes: job.dense.size.dense_total,
             budget_bytes: job.budget,
             package_bytes: packed.bytes.len(),
+            stored_bytes: own(counted.flash),
+            index_bytes: counted.index,
+            storage: counted.storage,
         },
         ram: Ram {
             dense_arena_bytes: job.dense.plan.arena_bytes,
@@ -83,7 +93,7 @@ pub fn report(
         rounds: tuned.rounds.clone(),
         epochs: tuned.epochs.clone(),
         seconds,
-    }
+    })
 }
 
 /// One row for each layer of the incoming model; a layer that is gone has no bytes left.

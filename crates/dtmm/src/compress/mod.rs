@@ -3,6 +3,7 @@
 //! The stages, each stored in the run directory: measure the float model; rounds of importance → schedule → apply →
 //! fine-tune; calibrate, quantize and pack; measure the package.
 
+mod count;
 mod finish;
 mod normalize;
 mod request;
@@ -65,7 +66,7 @@ pub fn compress(request: &CompressRequest, progress: &dyn Progress) -> Result<Co
     let packed = finish::quantize_and_pack(&job, &tuned, &mut run)?;
     let int8 = run.stage("int8", || finish::measure(&job, &packed))?;
     let accuracy = Accuracy { float, pruned, int8 };
-    let report = finish::report(&job, &tuned, &packed, accuracy, run.seconds());
+    let report = finish::report(&job, &tuned, &packed, accuracy, run.seconds())?;
     finish::write(&job, &tuned, &packed, &report)?;
     Ok(report)
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use dtmm_data::{Dataset, Samples, Splits};
 use dtmm_graph::Preprocessing;
+use dtmm_prune::Method;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -39,6 +40,33 @@ pub enum ImportanceKind {
     FactoredFisher,
     /// Layer-adaptive magnitude; needs no data.
     Lamp,
+    /// Magnitude relative to the layer's mean magnitude; needs no data.
+    L1,
+}
+
+const IMPORTANCE_NAMES: [(&str, ImportanceKind); 5] = [
+    ("taylor", ImportanceKind::Taylor),
+    ("fisher", ImportanceKind::Fisher),
+    ("factored-fisher", ImportanceKind::FactoredFisher),
+    ("lamp", ImportanceKind::Lamp),
+    ("l1", ImportanceKind::L1),
+];
+
+impl ImportanceKind {
+    /// The names of all kinds.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        IMPORTANCE_NAMES.iter().map(|(name, _)| *name)
+    }
+
+    /// The kind with that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        IMPORTANCE_NAMES.iter().find(|(n, _)| *n == name).map(|(_, kind)| *kind)
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        IMPORTANCE_NAMES.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
+    }
 }
 
 /// A compression.
@@ -60,6 +88,8 @@ pub struct CompressRequest {
     pub rounds: usize,
     /// What decides which weights go.
     pub importance: ImportanceKind,
+    /// How the masks are chosen.
+    pub scheduler: Method,
     /// Samples in one step.
     pub batch: usize,
     /// Output folder.
@@ -86,7 +116,8 @@ pub(super) fn key(request: &CompressRequest, model: &[u8], data: &Splits, input:
         "epochs": request.epochs,
         "lr": request.lr,
         "rounds": request.rounds,
-        "importance": format!("{:?}", request.importance),
+        "importance": request.importance.name(),
+        "scheduler": request.scheduler.name(),
         "batch": request.batch,
         "seed": request.seed,
     })

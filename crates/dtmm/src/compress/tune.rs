@@ -7,6 +7,7 @@ use dtmm_report::{EpochRow, RoundRow};
 use dtmm_train::{Distillation, FitOptions, GradientOptions, Loss, Optimizer, Schedule};
 use serde::{Deserialize, Serialize};
 
+use super::count::Counted;
 use super::request::ImportanceKind;
 use super::rounds::{Round, rounds};
 use super::{Job, RunDir, normalize};
@@ -19,8 +20,10 @@ const GRADIENT_BATCHES: usize = 32;
 /// Fisher information squares the gradient of each batch, so small batches tell more.
 const FISHER_BATCH: usize = 4;
 const FISHER_BATCHES: usize = 256;
-/// How often the scheduler is asked for a smaller plan.
-const MOST_ATTEMPTS: usize = 6;
+/// How often the scheduler is asked for a plan that uses the budget.
+const MOST_ATTEMPTS: usize = 7;
+/// A plan that leaves less than one part in so many unused is good enough.
+const SLACK: usize = 200;
 /// Softening of the teacher's answers, and their weight against the labels.
 const TEMPERATURE: f32 = 3.0;
 const TEACHER_SHARE: f32 = 0.7;
@@ -121,40 +124,54 @@ fn importance(job: &Job, before: &Tuned, k: usize) -> Result<Importance, Error> 
             Importance::fisher_factored(graph, &squares)
         }
         ImportanceKind::Lamp => Importance::lamp(graph),
+        ImportanceKind::L1 => {
+            Importance::magnitude_l1(graph).map(|i| i.normalised(dtmm_prune::Normalisation::LayerMean))
+        }
     };
     scores.map_err(|source| Error::Importance { model: job.graph.name.clone(), source })
 }
 
 /// The plan whose applied result fits `target`, and its bytes. Physical removal can shift a layer's groups against the
-/// channels, so the applied graph is counted and the scheduler asked again for the difference.
+/// channels, or free more than a method's price list knows, so the applied graph is counted and the scheduler asked again
+/// for the difference.
 fn fitting_plan(
     job: &Job,
     before: &Tuned,
     importance: &Importance,
     target: usize,
 ) -> Result<(PrunePlan, usize), Error> {
-    let name = || job.graph.name.clone();
+    let method = job.request.scheduler;
+    let options = dtmm_prune::Options { method, ..dtmm_prune::Options::default() };
+    let mut best: Option<(PrunePlan, usize)> = None;
     let mut budget = target;
-    let mut attempt = 0;
-    loop {
-        let plan = dtmm_prune::schedule(&dtmm_prune::Request {
+    for _ in 0..MOST_ATTEMPTS {
+        let plan = match dtmm_prune::schedule(&dtmm_prune::Request {
             graph: &before.graph,
             importance,
             current: &before.masks,
             budget: budget as u64,
-            options: &dtmm_prune::Options::default(),
+            options: &options,
             sizer: &package_size,
-        })
-        .map_err(|source| Error::Schedule { model: name(), source })?;
+            device: dtmm_prune::Device::default(),
+        }) {
+            Ok(plan) => plan,
+            Err(_) if best.as_ref().is_some_and(|(_, bytes)| *bytes <= target) => break,
+            Err(source) => return Err(Error::Schedule { model: job.graph.name.clone(), source }),
+        };
         let (graph, masks) = apply(job, before.graph.clone(), &plan)?;
-        let size = dtmm_pack::package_size(&graph, &masks)
-            .map_err(|source| Error::Pack { model: name(), source })?;
-        if size.total <= target || attempt == MOST_ATTEMPTS {
-            return Ok((plan, size.total));
+        let bytes = Counted::of(&graph, &masks, method)?.flash;
+        let fits = bytes <= target;
+        let fuller =
+            best.as_ref().is_none_or(|(_, b)| if *b <= target { fits && bytes > *b } else { bytes < *b });
+        if fuller {
+            best = Some((plan, bytes));
         }
-        attempt += 1;
-        budget = budget.saturating_sub(size.total - target);
+        if fits && target - bytes <= target / SLACK {
+            break;
+        }
+        budget = (budget + target).saturating_sub(bytes);
     }
+    best.ok_or(Error::OverBudget { bytes: 0, budget: target })
 }
 
 /// Exact package bytes of a graph under masks.

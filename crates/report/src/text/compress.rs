@@ -45,7 +45,16 @@ impl Human for CompressReport {
             ],
         );
         let budget = bytes(self.flash.budget_bytes);
-        format!("{}\n{summary}flash budget {budget}: kept\n", layers(&self.layers))
+        let stored = if self.flash.storage == "package" {
+            String::new()
+        } else {
+            let (flash, index) = (bytes(self.flash.stored_bytes), bytes(self.flash.index_bytes));
+            format!(
+                "{} would store it as {} in {flash}, {index} of them index; the package has no such form\n",
+                self.scheduler, self.flash.storage
+            )
+        };
+        format!("{}\n{summary}{stored}flash budget {budget}: kept\n", layers(&self.layers))
     }
 }
 

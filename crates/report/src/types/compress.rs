@@ -24,6 +24,12 @@ pub struct Flash {
     pub budget_bytes: usize,
     /// The package that was written.
     pub package_bytes: usize,
+    /// The package with weights and index as the method would store them; the package itself where its format can.
+    pub stored_bytes: usize,
+    /// Bytes of it that say where the kept weights are.
+    pub index_bytes: usize,
+    /// How the method stores its weights; `package` where the package format does.
+    pub storage: String,
 }
 
 /// RAM in bytes.
@@ -76,6 +82,10 @@ pub struct CompressReport {
     pub dataset: DatasetInfo,
     /// Random seed.
     pub seed: u64,
+    /// The method that chose the masks.
+    pub scheduler: String,
+    /// What decided which weights went.
+    pub importance: String,
     /// Preprocessing in words.
     pub preprocessing: String,
     /// Test accuracy.

@@ -1,0 +1,119 @@
+//! Limits on RAM and time: kept, explained when they cannot be, and paid for with what costs least.
+
+mod common;
+
+use common::{network, size, sizer};
+use dtmm_graph::{Graph, Masks};
+use dtmm_prune::{
+    Arena, ArenaTensor, Cycles, Device, Importance, LayerCycles, Limits, Method, Options, PrunePlan, Reason,
+    Request, Resource, ScheduleError, apply, prunable_layers, schedule,
+};
+
+/// Input and output of the running layer are alive.
+fn arena(graph: &Graph) -> Result<Arena, String> {
+    let bytes = |t: dtmm_graph::TensorId| graph.tensor(t).len() as u64;
+    let steps: Vec<(String, u64)> =
+        graph.nodes.iter().map(|n| (n.name.clone(), bytes(n.inputs[0]) + bytes(n.output))).collect();
+    let tensors = graph.nodes.iter().enumerate().map(|(i, n)| ArenaTensor {
+        name: graph.tensor(n.output).name.clone(),
+        bytes: bytes(n.output),
+        alive: (i, i + 1),
+    });
+    Ok(Arena { bytes: steps.iter().map(|s| s.1).max().unwrap_or(0), tensors: tensors.collect(), steps })
+}
+
+/// A cycle per weight and pixel, two for weights in runs, four for a run.
+fn cycles(graph: &Graph) -> Result<Cycles, String> {
+    let layer = |l: dtmm_prune::PrunableLayer| {
+        let output = &graph.tensor(graph.nodes[l.node].output).shape;
+        let pixels = (output[1] * output[2]) as f64;
+        let dense = pixels * l.layout.len() as f64;
+        (l.weights, LayerCycles { dense, sparse: pixels, per_run: 4.0 * pixels, per_weight: 2.0 * pixels })
+    };
+    Ok(Cycles { other: 1000.0, layers: prunable_layers(graph).into_iter().map(layer).collect() })
+}
+
+fn plan(graph: &Graph, budget: u64, limits: Limits, method: Method) -> Result<PrunePlan, ScheduleError> {
+    let importance = Importance::magnitude_l1(graph).unwrap();
+    let (current, options) = (Masks::new(), Options { method, ..Options::default() });
+    schedule(&Request {
+        graph,
+        importance: &importance,
+        current: &current,
+        budget,
+        options: &options,
+        sizer: &sizer,
+        device: Device { limits, timer: Some(&cycles), planner: Some(&arena) },
+    })
+}
+
+fn limited(budget: u64, ram: Option<u64>, cycles: Option<f64>) -> Result<PrunePlan, ScheduleError> {
+    plan(&network(&[16, 32, 48]), budget, Limits { ram, cycles }, Method::Lagrangian)
+}
+
+#[test]
+fn ram_is_met_by_removing_channels_of_the_tensors_that_bind() {
+    let graph = network(&[16, 32, 48]);
+    let before = arena(&graph).unwrap();
+    assert_eq!(before.peak().unwrap().0, "conv2");
+    for share in [0.9, 0.6, 0.3] {
+        let ram = (before.bytes as f64 * share) as u64;
+        let plan = limited(u64::MAX, Some(ram), None).unwrap();
+        let (after, _) = apply(graph.clone(), &plan).unwrap();
+        let bytes = arena(&after).unwrap().bytes;
+        assert!(bytes <= ram && bytes + 400 > ram, "{share}: {bytes} of {ram}");
+        assert!(plan.layers.iter().any(|l| l.reason == Reason::ChannelsRemovedForRam));
+    }
+}
+
+#[test]
+fn time_is_met_and_dense_layers_stay_dense_where_runs_would_be_slower() {
+    let dense = cycles(&network(&[16, 32, 48])).unwrap();
+    let all: f64 = dense.other + dense.layers.values().map(|l| l.dense).sum::<f64>();
+    let mut lost = 0.0;
+    for share in [0.9, 0.5, 0.25] {
+        let plan = limited(u64::MAX, None, Some(all * share)).unwrap();
+        assert!(plan.predicted_cycles <= all * share && plan.predicted_cycles > all * share * 0.9, "{share}");
+        assert!(plan.importance_removed > lost, "{share}");
+        let share_lost = plan.importance_removed / plan.importance_total;
+        assert!(share_lost < 1.5 * (1.0 - share), "{share}: {share_lost} of the importance");
+        lost = plan.importance_removed;
+    }
+}
+
+#[test]
+fn all_limits_hold_together() {
+    let graph = network(&[16, 32, 48]);
+    let dense = size(&graph, &Masks::new());
+    let time = cycles(&graph).unwrap();
+    let all: f64 = time.other + time.layers.values().map(|l| l.dense).sum::<f64>();
+    let ram = arena(&graph).unwrap().bytes * 7 / 10;
+    let plan = limited(dense / 3, Some(ram), Some(all * 0.4)).unwrap();
+    let (after, masks) = apply(graph, &plan).unwrap();
+    assert!(size(&after, &masks) <= dense / 3 && arena(&after).unwrap().bytes <= ram);
+    assert!(plan.predicted_cycles <= all * 0.4);
+    assert_eq!(plan, limited(dense / 3, Some(ram), Some(all * 0.4)).unwrap());
+}
+
+#[test]
+fn each_impossible_limit_is_named_with_its_nearest_value() {
+    let error = limited(4000, Some(500), Some(1500.0)).unwrap_err();
+    let text = error.to_string();
+    let ScheduleError::Infeasible { budgets } = error else { panic!("{text}") };
+    assert_eq!(
+        budgets.iter().map(|b| b.resource).collect::<Vec<_>>(),
+        [Resource::Flash, Resource::Ram, Resource::Cycles]
+    );
+    assert!(text.contains("tensor 'conv") && text.contains("smallest feasible"), "{text}");
+    let [flash, ram, time] = [0, 1, 2].map(|i: usize| budgets[i].nearest);
+    assert!(budgets[1].binds() && budgets[2].binds());
+    assert!(limited(flash as u64 * 2, Some(ram as u64), Some(time * 1.2)).is_ok());
+}
+
+#[test]
+fn methods_that_know_flash_only_say_so() {
+    let graph = network(&[16, 32]);
+    let limits = Limits { ram: Some(4000), cycles: None };
+    let error = plan(&graph, u64::MAX, limits, Method::Uniform).unwrap_err();
+    assert!(matches!(error, ScheduleError::Limit { resource: Resource::Ram, .. }), "{error}");
+}
