@@ -29,4 +29,4 @@ pub use counts::OpcodeCount;
 pub use error::EmulateError;
 pub use machine::{Core, Machine, UnknownCore};
 pub use report::{CaseReport, LayerRun, checksum};
-pub use run::{Case, Options, run};
+pub use run::{Case, Options, fits, run};

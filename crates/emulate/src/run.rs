@@ -64,6 +64,14 @@ pub fn run(core: Core, cases: &[Case<'_>], options: &Options) -> Result<Vec<Case
     Ok(reports)
 }
 
+/// Whether one of the core's machines has room for the case.
+///
+/// # Errors
+/// [`EmulateError::Room`] says what the largest machine lacks.
+pub fn fits(core: Core, case: &Case<'_>) -> Result<(), EmulateError> {
+    choose(core, std::slice::from_ref(case)).map(drop)
+}
+
 fn choose(core: Core, cases: &[Case<'_>]) -> Result<&'static Machine, EmulateError> {
     let (largest, smaller) = core.machines().split_last().ok_or(EmulateError::Report("no machine"))?;
     let fits = |machine: &Machine| (0..).zip(cases).try_for_each(|(i, case)| room(machine, i, case));

@@ -1,0 +1,23 @@
+//! What all emulated tests share.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use dtmm_emulate::{Case, CaseReport, Core, EmulateError, Options};
+
+/// A case.
+pub fn case<'a>(package: &'a [u8], input: &'a [i8]) -> Case<'a> {
+    Case { package, input }
+}
+
+/// The reports; `None` where emulator or target is missing, which is said loudly.
+pub fn run(core: Core, cases: &[Case<'_>], options: &Options) -> Option<Vec<CaseReport>> {
+    match dtmm_emulate::run(core, cases, options) {
+        Ok(reports) => Some(reports),
+        Err(
+            error @ (EmulateError::Qemu { .. } | EmulateError::Target { .. } | EmulateError::Plugins { .. }),
+        ) => {
+            println!("SKIPPED: {core}: {error}");
+            None
+        }
+        Err(error) => panic!("{core}: {error}"),
+    }
+}
