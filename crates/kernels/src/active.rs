@@ -9,9 +9,14 @@
 
 use crate::{Conv2d, FullyConnected, KernelError, reference};
 
+#[cfg(dtmm_isa = "mve")]
+pub use crate::mve::{add_s8, average_pool_s8, lut_s8, max_pool_s8, mean_s8, mul_s8, requantize_s8, sub_s8};
+#[cfg(not(dtmm_isa = "mve"))]
 pub use crate::reference::{
-    add_s8, average_pool_s8, concat_s8, log_softmax_s8, lut_s8, max_pool_s8, mean_s8, mul_s8, pad_s8,
-    requantize_s8, reshape_s8, resize_nearest_s8, slice_s8, softmax_s8, sub_s8, transpose_s8,
+    add_s8, average_pool_s8, lut_s8, max_pool_s8, mean_s8, mul_s8, requantize_s8, sub_s8,
+};
+pub use crate::reference::{
+    concat_s8, log_softmax_s8, pad_s8, reshape_s8, resize_nearest_s8, slice_s8, softmax_s8, transpose_s8,
 };
 
 #[cfg(dtmm_isa = "dsp")]
@@ -44,8 +49,17 @@ pub fn depthwise_conv2d_s8(
     x: &[i8],
     y: &mut [i8],
 ) -> Result<(), KernelError> {
-    let _ = scratch;
-    reference::depthwise_conv2d_s8(p, x, y)
+    #[cfg(dtmm_isa = "mve")]
+    let done = fast::depthwise_conv2d_s8(p, scratch, x, y);
+    #[cfg(not(dtmm_isa = "mve"))]
+    let done = {
+        let _ = scratch;
+        Err(KernelError::Scratch)
+    };
+    match done {
+        Err(KernelError::Scratch) => reference::depthwise_conv2d_s8(p, x, y),
+        done => done,
+    }
 }
 
 /// As [`reference::fully_connected_s8`].

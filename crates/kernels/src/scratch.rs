@@ -18,8 +18,8 @@ pub fn conv2d(input: &Shape, output: &Shape, window: &Window, group: usize) -> u
 }
 
 /// Bytes for a depthwise convolution.
-pub fn depthwise_conv2d(_input: &Shape, _output: &Shape, _window: &Window) -> usize {
-    0
+pub fn depthwise_conv2d(_input: &Shape, output: &Shape, window: &Window) -> usize {
+    mve::geometry::depthwise_scratch(output, window)
 }
 
 /// Bytes for a fully connected layer with `rows` rows. `group` is 0 for dense weights.

@@ -137,3 +137,35 @@ pub const fn conv2d_scratch(input: &Shape, output: &Shape, window: &Window, grou
     let table = if table < one { one } else { table };
     Geometry::new(input, output, window).patch_bytes().saturating_add(table).saturating_add(16)
 }
+
+/// Filters of a depthwise convolution that are computed together.
+pub(super) const BLOCK: usize = 64;
+/// Kernel positions in a vector.
+pub(super) const POSITIONS: usize = 16;
+
+/// Parts of the scratch memory of a depthwise convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct DepthwiseParts {
+    /// Vectors for the kernel positions of one channel.
+    pub planes: usize,
+    /// Bytes of one vector for each filter of a block.
+    pub plane: usize,
+    /// Bytes of a turned window; the turned weights take the same.
+    pub turned: usize,
+    /// Bytes of biases and scales.
+    pub scales: usize,
+}
+
+pub(super) const fn depthwise_parts(output: &Shape, window: &Window) -> DepthwiseParts {
+    let filters = if output.c < BLOCK { output.c } else { BLOCK };
+    let planes = window.kernel[0].saturating_mul(window.kernel[1]).div_ceil(POSITIONS);
+    let plane = filters.saturating_mul(POSITIONS);
+    let scales = filters.div_ceil(4).saturating_mul(64);
+    DepthwiseParts { planes, plane, turned: planes.saturating_mul(plane), scales }
+}
+
+/// Bytes of scratch memory for a depthwise convolution.
+pub const fn depthwise_scratch(output: &Shape, window: &Window) -> usize {
+    let parts = depthwise_parts(output, window);
+    parts.turned.saturating_mul(2).saturating_add(parts.scales).saturating_add(BLOCK)
+}

@@ -52,3 +52,9 @@ pub(super) fn halves(words: &mut [u32]) -> &mut [u16] {
     // SAFETY: every bit pattern is a valid u16.
     unsafe { words.align_to_mut::<u16>().1 }
 }
+
+/// Records of 16 words.
+pub(super) fn scales(bytes: &mut [i8]) -> &mut [[i32; 16]] {
+    // SAFETY: every bit pattern is a valid i32.
+    unsafe { bytes.align_to_mut::<[i32; 16]>().1 }
+}

@@ -51,6 +51,7 @@ impl Frame {
 }
 
 /// Decodes the filters of a layer, block by block.
+#[derive(Clone)]
 pub(super) struct Filters<'a> {
     frame: Frame,
     linear: &'a Linear<'a>,
@@ -114,6 +115,26 @@ impl<'a> Filters<'a> {
             }
             return Ok(true);
         }
+    }
+
+    /// Calls `each` with the weights of each stretch of stored runs of the next filter and its offset in the window.
+    ///
+    /// # Errors
+    /// When the index or the weights end too early.
+    #[inline(always)]
+    pub fn each_stored(
+        &mut self,
+        mut each: impl FnMut(&[i8], usize) -> Option<()>,
+    ) -> Result<(), KernelError> {
+        let mut weights = self.weights;
+        self.each_run(|at, len| {
+            let (stored, rest) = weights.split_at_checked(len)?;
+            weights = rest;
+            each(stored, at)
+        })
+        .ok_or(KernelError::ParameterLength)?;
+        self.weights = weights;
+        Ok(())
     }
 
     /// Bias of the next filter, multiplier and shift of this one; steps to the next.

@@ -40,7 +40,7 @@ pub fn average_pool_s8(
 }
 
 /// `sum / count`, rounded to nearest, ties away from zero; 0 for an empty window.
-fn rounded_quotient(sum: i32, count: i32) -> i32 {
+pub(crate) fn rounded_quotient(sum: i32, count: i32) -> i32 {
     let half = count / 2;
     let nudged = if sum > 0 { sum.wrapping_add(half) } else { sum.wrapping_sub(half) };
     nudged.checked_div(count).unwrap_or(0)
@@ -80,7 +80,7 @@ fn each_output(
 }
 
 /// The part of `start..start + len` inside `0..size`.
-fn covered(start: isize, len: usize, size: usize) -> Range<usize> {
+pub(crate) fn covered(start: isize, len: usize, size: usize) -> Range<usize> {
     let end = usize::try_from(start.saturating_add_unsigned(len)).unwrap_or(0).min(size);
     usize::try_from(start).unwrap_or(0).min(end)..end
 }
