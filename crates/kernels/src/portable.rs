@@ -24,6 +24,8 @@ impl Engine for Portable {
     const BLOCK: usize = 1;
     const UNIT: usize = 2;
 
+    type Row = ();
+
     fn row_units(g: &Geometry) -> usize {
         Self::columns(g).saturating_mul(g.input.c).next_multiple_of(2)
     }

@@ -5,7 +5,8 @@
 //! neighbouring pixels (of the same phase, under a stride) are neighbours: one load takes two of them, whatever the number
 //! of channels, and the inner loop is the same for every shape.
 
-use crate::tiled::{self, BLOCK, Engine, Filter, Geometry, LANES, Rounding};
+use super::cells::{self, Layout, Source};
+use crate::tiled::{self, BLOCK, Engine, Filter, Geometry, LANES, Out, Rounding, Scale, Scaling};
 use crate::{Conv2d, FullyConnected, KernelError};
 
 /// The instruction set.
@@ -43,22 +44,14 @@ impl Engine for Dsp {
     }
 
     fn fill(g: &Geometry, pixels: &[i8], zero_point: i8, row: &mut [u32]) {
-        let cells = Self::cells(g);
         let blank = halves(u32::from_le_bytes([zero_point.cast_unsigned(); 4]));
-        let (row, _) = row.as_chunks_mut::<2>();
-        let pitch = cells.wrapping_mul(g.phases);
-        for phase in 0..g.phases {
-            let mut column = phase;
-            for cell in 0..cells {
-                let first = phase.wrapping_mul(cells).wrapping_add(cell);
-                let to = row.get_mut(first..).unwrap_or_default().chunks_mut(pitch.max(1));
-                match g.pixel(pixels, column) {
-                    Some(pixel) => widen(pixel, to),
-                    None => to.for_each(|block| block.first_mut().into_iter().for_each(|cell| *cell = blank)),
-                }
-                column = column.wrapping_add(g.window.stride[1]);
-            }
-        }
+        let layout = Layout { cells: Self::cells(g), channels: BLOCK, apart: 0, blank };
+        cells::fill(g, &layout, pixels, row, arithmetic::widen, |[pixel, _]| {
+            pixel.map_or(blank, |pixel| {
+                let at = |i: usize| pixel.get(i).map_or(0, |v| v.cast_unsigned());
+                halves(u32::from_le_bytes([at(0), at(1), at(2), at(3)]))
+            })
+        });
     }
 
     fn tiles(g: &Geometry) -> usize {
@@ -70,31 +63,18 @@ impl Engine for Dsp {
     }
 
     fn sum(filter: &Filter<'_>, bias: i32, tile: usize) -> [i32; 4] {
-        let pitch = Self::pitch(filter.geometry());
-        let mut sums = [bias; 4];
-        arithmetic::add(filter, &mut sums, tile.wrapping_mul(LANES).wrapping_mul(CELL), pitch);
-        sums
+        let first = tile.wrapping_mul(LANES).wrapping_mul(CELL);
+        arithmetic::sum(filter, bias, first, Self::pitch(filter.geometry()))
     }
 
-    #[cfg(dtmm_isa = "dsp")]
-    #[inline(always)]
-    fn high_mul(sum: i32, multiplier: i32) -> i32 {
-        arithmetic::high_mul(sum, multiplier)
-    }
-}
+    type Row = arithmetic::Row;
 
-/// Brings a pixel's channels into the first cell of each block; those behind the last channel are 0.
-#[inline]
-fn widen<'a>(pixel: &[i8], mut to: impl Iterator<Item = &'a mut [[u32; 2]]>) {
-    let (words, tail) = pixel.as_chunks::<BLOCK>();
-    let tail = tail.split_first().map(|(a, rest)| {
-        let at = |i: usize| rest.get(i).copied().unwrap_or(0);
-        [*a, at(0), at(1), 0]
-    });
-    for word in words.iter().copied().chain(tail) {
-        let cell = to.next().and_then(|block| block.first_mut());
-        let word = u32::from_le_bytes(word.map(i8::cast_unsigned));
-        cell.into_iter().for_each(|cell| *cell = halves(word));
+    fn start(row: &mut Self::Row, g: &Geometry, out: &Out, scaling: &Scaling<'_>) {
+        arithmetic::start(row, Self::pitch(g), out, scaling);
+    }
+
+    fn apply(row: &mut Self::Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &Out, y: &mut [i8]) {
+        arithmetic::apply(row, filter, scale, out, y);
     }
 }
 
@@ -109,8 +89,10 @@ fn halves(word: u32) -> [u32; 2] {
 #[allow(unsafe_code)]
 mod arithmetic {
     use core::arch::{asm, naked_asm};
+    use core::ptr;
 
-    use crate::tiled::{Filter, Run};
+    use super::{BLOCK, Dsp, Source};
+    use crate::tiled::{Filter, Out, Run, Scale, Scaling, Short, apply_by_tiles};
 
     /// Bytes 0 and 2 as signed 16-bit halves.
     #[inline(always)]
@@ -123,40 +105,97 @@ mod arithmetic {
         halves
     }
 
-    /// `sum * multiplier / 2^31`, rounded to nearest, ties upwards; `multiplier` is not negative.
-    #[inline(always)]
-    pub fn high_mul(sum: i32, multiplier: i32) -> i32 {
-        // (sum * 2^32 + sum * (2 * multiplier - 2^32) + 2^31) / 2^32 where twice the multiplier is beyond an i32.
-        let twice = multiplier.wrapping_shl(1);
-        let whole = if twice < 0 { sum } else { 0 };
-        let result;
-        // SAFETY: computes with registers only.
-        unsafe {
-            asm!("smmlar {}, {}, {}, {}", lateout(reg) result, in(reg) sum, in(reg) twice, in(reg) whole,
-                options(pure, nomem, nostack, preserves_flags));
+    /// Brings one block of channels of neighbouring pixels into their cells.
+    pub fn widen(cells: &mut [[u32; 2]], source: &Source<'_>) {
+        if source.end(cells.len(), BLOCK) > source.values.len() {
+            return;
         }
-        result
+        let mut from = source.values.as_ptr().cast::<u32>();
+        for cell in cells {
+            // SAFETY: the last cell's four bytes lie inside the values.
+            *cell = super::halves(unsafe { from.read_unaligned() });
+            from = from.wrapping_byte_add(source.step);
+        }
     }
 
-    /// Adds the filter's products for the four outputs whose cells start `first` bytes behind the first output's.
-    /// `pitch` is the engine's.
-    pub fn add(filter: &Filter<'_>, sums: &mut [i32; 4], first: usize, pitch: usize) {
-        let (runs, weights) = (filter.runs().as_ptr(), filter.weights().as_ptr());
-        let rows = filter.rows().as_ptr().cast::<u8>().wrapping_add(first);
-        // SAFETY: a `Filter` has runs that end with `END`, whose cells lie inside the row buffer for every tile of the
-        // row, and as many weights as the runs take.
-        unsafe { add_runs(sums.as_mut_ptr(), runs, weights, rows, pitch.wrapping_sub(16)) }
-    }
-
-    /// Adds the products of all runs to four sums. `rest` is the pitch less the 16 bytes that the first load moves on.
-    #[unsafe(naked)]
-    unsafe extern "C" fn add_runs(
-        sums: *mut i32,
+    /// What the assembler reads and writes.
+    #[repr(C)]
+    pub struct Row {
         runs: *const Run,
         weights: *const i8,
-        rows: *const u8,
+        /// The pitch less the 16 bytes that the first load of a block moves on.
         rest: usize,
-    ) {
+        bias: i32,
+        step: usize,
+        /// With a shift of 0 one tile's sums are stored.
+        scale: Short,
+        /// The first tile's cells for offset 0.
+        cells: *const u8,
+        y: *mut i8,
+        count: usize,
+        sums: [i32; 4],
+    }
+
+    impl Default for Row {
+        fn default() -> Self {
+            Row {
+                runs: ptr::null(),
+                weights: ptr::null(),
+                rest: 0,
+                bias: 0,
+                step: 0,
+                scale: Short::default(),
+                cells: ptr::null(),
+                y: ptr::null_mut(),
+                count: 0,
+                sums: [0; 4],
+            }
+        }
+    }
+
+    impl Row {
+        #[inline(always)]
+        fn set(&mut self, filter: &Filter<'_>, bias: i32) {
+            (self.runs, self.weights) = (filter.runs().as_ptr(), filter.weights().as_ptr());
+            (self.cells, self.bias) = (filter.rows().as_ptr().cast(), bias);
+        }
+    }
+
+    /// The sums of the tile whose cells start `first` bytes behind the first tile's. `pitch` is the engine's.
+    pub fn sum(filter: &Filter<'_>, bias: i32, first: usize, pitch: usize) -> [i32; 4] {
+        let mut row = Row { rest: pitch.wrapping_sub(16), ..Row::default() };
+        row.set(filter, bias);
+        row.cells = row.cells.wrapping_add(first);
+        // SAFETY: a `Filter` has runs that end with `END`, whose cells lie inside the row buffer for every tile of the
+        // row, and as many weights as the runs take. Nothing is written to `y`.
+        unsafe { add_runs(&mut row) };
+        row.sums
+    }
+
+    /// Sets what all filters of a row share. `pitch` is the engine's.
+    pub fn start(row: &mut Row, pitch: usize, out: &Out, scaling: &Scaling<'_>) {
+        (row.rest, row.scale) = (pitch.wrapping_sub(16), scaling.short());
+        (row.step, row.count) = (out.step, out.count);
+    }
+
+    /// All outputs of a row.
+    #[inline(always)]
+    pub fn apply(row: &mut Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &Out, y: &mut [i8]) {
+        let last = row.count.wrapping_sub(1).wrapping_mul(row.step);
+        if !scale.shorten(&mut row.scale) || last >= y.len() || row.count > filter.geometry().width {
+            return apply_by_tiles::<Dsp>(filter, scale, out, y);
+        }
+        row.set(filter, scale.bias);
+        row.y = y.as_mut_ptr();
+        // SAFETY: a `Filter` has runs that end with `END`, whose cells lie inside the row buffer for every tile of the
+        // row, and as many weights as the runs take; there are no more outputs than the row has, and the last of them lies
+        // in `y`.
+        unsafe { add_runs(row) }
+    }
+
+    /// Computes the sums of tile after tile and their outputs.
+    #[unsafe(naked)]
+    unsafe extern "C" fn add_runs(row: &mut Row) {
         naked_asm!(
             ".macro DTMM_BLOCK",
             "ldr r12, [r2], #4",
@@ -174,40 +213,91 @@ mod arithmetic {
             "smlad r6, r9, lr, r6",
             "smlad r7, r11, lr, r7",
             ".endm",
+            // (sum * 2^32 + sum * (2 * multiplier - 2^32) + 2^31) / 2^32, and so on: see `Scale::finish`.
+            ".macro DTMM_FINISH sum",
+            "smmlar \\sum, \\sum, r8, \\sum",
+            "add \\sum, \\sum, \\sum, asr #31",
+            "asr \\sum, r9",
+            "add \\sum, r10",
+            "ssat \\sum, #8, \\sum, asr #1",
+            "cmp \\sum, r11",
+            "it lt",
+            "movlt \\sum, r11",
+            "sub \\sum, lr",
+            ".endm",
             "push {{r0, r4-r11, lr}}",
-            "ldm r0, {{r4-r7}}",
-            // On the stack: the next run, the cells of the tile, the sums, saved registers, `rest`.
-            "push {{r1, r3}}",
-            "ldr r3, [sp, #48]",
-            "1:",
+            "add r12, r0, #40",
+            "ldm r12, {{r1-r3}}",
+            // On the stack: the next run, the tile's cells, its first output, outputs left, the row, saved registers.
+            "push {{r0-r3}}",
+            "2:",
+            "ldr r12, [sp, #16]",
+            "ldm r12, {{r1-r4}}",
+            "str r1, [sp]",
+            "mov r5, r4",
+            "mov r6, r4",
+            "mov r7, r4",
+            "3:",
             "ldrd r1, lr, [sp]",
             "ldmia r1!, {{r0, r12}}",
             "str r1, [sp]",
             "add r0, lr",
             "subs r1, r12, #4",
-            "blt 3f",
-            "2:",
+            "blt 5f",
+            "4:",
             "DTMM_BLOCK",
             "DTMM_BLOCK",
             "DTMM_BLOCK",
             "DTMM_BLOCK",
             "subs r1, #4",
-            "bge 2b",
-            "3:",
+            "bge 4b",
+            "5:",
             "adds r1, #4",
-            "beq 1b",
-            "bmi 5f",
-            "4:",
+            "beq 3b",
+            "bmi 7f",
+            "6:",
             "DTMM_BLOCK",
             "subs r1, #1",
-            "bne 4b",
-            "b 1b",
-            "5:",
-            "ldr r0, [sp, #8]",
-            "stm r0, {{r4-r7}}",
-            "add sp, #12",
+            "bne 6b",
+            "b 3b",
+            "7:",
+            "ldr r12, [sp, #16]",
+            "add r12, #16",
+            "ldm r12, {{r2, r8-r11, lr}}",
+            "cmp r9, #0",
+            "beq 9f",
+            "ldrd r0, r1, [sp, #4]",
+            "ldr r3, [sp, #12]",
+            "DTMM_FINISH r4",
+            "strb r4, [r1]",
+            "cmp r3, #2",
+            "blt 8f",
+            "DTMM_FINISH r5",
+            "strb r5, [r1, r2]",
+            "cmp r3, #3",
+            "blt 8f",
+            "DTMM_FINISH r6",
+            "strb r6, [r1, r2, lsl #1]",
+            "subs r3, #4",
+            "blt 8f",
+            "DTMM_FINISH r7",
+            "add r8, r2, r2, lsl #1",
+            "strb r7, [r1, r8]",
+            "add r0, #32",
+            "add r1, r1, r2, lsl #2",
+            "strd r0, r1, [sp, #4]",
+            "str r3, [sp, #12]",
+            "cmp r3, #0",
+            "bne 2b",
+            "8:",
+            "add sp, #20",
             "pop {{r4-r11, pc}}",
+            "9:",
+            "add r12, #36",
+            "stm r12, {{r4-r7}}",
+            "b 8b",
             ".purgem DTMM_BLOCK",
+            ".purgem DTMM_FINISH",
         )
     }
 }
@@ -215,20 +305,37 @@ mod arithmetic {
 /// The same without the instructions.
 #[cfg(not(dtmm_isa = "dsp"))]
 mod arithmetic {
-    use super::CELL;
-    use crate::tiled::{BLOCK, Filter};
+    use super::{BLOCK, CELL, Dsp, Source};
+    use crate::tiled::{Filter, Out, Scale, Scaling, apply_by_tiles};
 
     pub fn even_bytes(word: u32) -> u32 {
         let [a, _, b, _] = word.to_le_bytes().map(|b| i16::from(b.cast_signed()) as u16);
         u32::from(a) | u32::from(b) << 16
     }
 
-    pub fn add(filter: &Filter<'_>, sums: &mut [i32; 4], first: usize, pitch: usize) {
+    pub fn widen(cells: &mut [[u32; 2]], source: &Source<'_>) {
+        for (i, cell) in cells.iter_mut().enumerate() {
+            let word = source.values.get(i.wrapping_mul(source.step)..).and_then(|v| v.first_chunk());
+            let word = word.copied().unwrap_or([0; BLOCK]).map(i8::cast_unsigned);
+            *cell = super::halves(u32::from_le_bytes(word));
+        }
+    }
+
+    pub type Row = ();
+
+    pub fn start(_: &mut Row, _: usize, _: &Out, _: &Scaling<'_>) {}
+
+    pub fn apply(_: &mut Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &Out, y: &mut [i8]) {
+        apply_by_tiles::<Dsp>(filter, scale, out, y);
+    }
+
+    pub fn sum(filter: &Filter<'_>, bias: i32, first: usize, pitch: usize) -> [i32; 4] {
+        let mut sums = [bias; 4];
         let (mut weights, _) = filter.weights().as_chunks::<BLOCK>();
         for [offset, blocks] in filter.runs().iter().take(filter.runs().len().wrapping_sub(1)) {
             let mut at = (*offset as usize).wrapping_add(first);
             for _ in 0..*blocks {
-                let Some((w, rest)) = weights.split_first() else { return };
+                let Some((w, rest)) = weights.split_first() else { return sums };
                 weights = rest;
                 let w = super::halves(u32::from_le_bytes(w.map(i8::cast_unsigned)));
                 let cells = filter.rows().get(at / 4..).unwrap_or_default();
@@ -238,6 +345,7 @@ mod arithmetic {
                 at = at.wrapping_add(pitch);
             }
         }
+        sums
     }
 
     /// The sum of the products of both signed halves.

@@ -6,5 +6,6 @@
 //! Row buffers and decoding are the same code on every target. Only the innermost sums are written in assembler; where
 //! the processor lacks the instructions, plain Rust does the same arithmetic on the same layout, so that hosts test it.
 
+mod cells;
 pub mod dsp;
 pub mod pairs;

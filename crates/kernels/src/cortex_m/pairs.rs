@@ -7,7 +7,8 @@
 //!
 //! Weights of -128 would overflow a half; TFLite does not write them, and the reference kernel takes those that have one.
 
-use crate::tiled::{self, BLOCK, Engine, Filter, Geometry, Rounding};
+use super::cells::{self, Layout, Source};
+use crate::tiled::{self, BLOCK, Engine, Filter, Geometry, Out, Rounding, Scale, Scaling};
 use crate::{Conv2d, FullyConnected, KernelError};
 
 /// The instruction set.
@@ -57,25 +58,20 @@ impl Engine for Pairs {
     }
 
     fn fill(g: &Geometry, pixels: &[i8], zero_point: i8, row: &mut [u32]) {
-        let (cells, pitch) = (Self::cells(g), Self::plane(g) / CELL);
-        let apart = Self::half(g).wrapping_mul(g.window.stride[1]);
-        let (row, _) = row.as_chunks_mut::<2>();
-        for phase in 0..g.phases {
-            let mut column = phase;
-            for cell in 0..cells {
-                let first = phase.wrapping_mul(cells).wrapping_add(cell);
-                let [low, high] = [column, column.wrapping_add(apart)].map(|c| g.pixel(pixels, c));
-                let mut channel = 0usize;
-                while let Some(to) = row.get_mut(first.wrapping_add((channel / 2).wrapping_mul(pitch))) {
-                    *to = [channel, channel.wrapping_add(1)].map(|c| {
-                        let [low, high] = [low, high].map(|pixel| value(pixel, c, zero_point));
-                        low.wrapping_add(high << 16).cast_unsigned()
-                    });
-                    channel = channel.wrapping_add(2);
-                }
-                column = column.wrapping_add(g.window.stride[1]);
+        let word = |low: i8, high: i8| i32::from(low).wrapping_add(i32::from(high) << 16).cast_unsigned();
+        let blank = [word(zero_point, zero_point); 2];
+        let layout = Layout { cells: Self::cells(g), channels: 2, apart: Self::half(g), blank };
+        let fast = |cells: &mut [[u32; 2]], source: &Source<'_>| {
+            for (cell, [low, high]) in cells.iter_mut().zip(source.pairs()) {
+                *cell = [word(low[0], high[0]), word(low[1], high[1])];
             }
-        }
+        };
+        cells::fill(g, &layout, pixels, row, fast, |pixels| {
+            [0, 1].map(|c| {
+                let [low, high] = pixels.map(|p| p.map_or(zero_point, |p| p.get(c).copied().unwrap_or(0)));
+                word(low, high)
+            })
+        });
     }
 
     fn tiles(g: &Geometry) -> usize {
@@ -92,13 +88,17 @@ impl Engine for Pairs {
     }
 
     fn sum(filter: &Filter<'_>, bias: i32, tile: usize) -> [i32; 4] {
-        // Two additions of `BIAS` in each block.
-        let blocks = (filter.weights().len() / BLOCK) as i32;
-        let low = bias.wrapping_sub(blocks.wrapping_mul(2 * BIAS));
-        let mut sums = [low, low, bias, bias];
-        let plane = Self::plane(filter.geometry());
-        arithmetic::add(filter, &mut sums, tile.wrapping_mul(2 * CELL), plane);
-        sums
+        arithmetic::sum(filter, bias, tile.wrapping_mul(2 * CELL), Self::plane(filter.geometry()))
+    }
+
+    type Row = arithmetic::Row;
+
+    fn start(row: &mut Self::Row, g: &Geometry, out: &Out, scaling: &Scaling<'_>) {
+        arithmetic::start(row, [Self::plane(g), Self::half(g)], out, scaling);
+    }
+
+    fn apply(row: &mut Self::Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &Out, y: &mut [i8]) {
+        arithmetic::apply(row, filter, scale, out, y);
     }
 
     #[cfg(dtmm_isa = "v6m")]
@@ -106,12 +106,6 @@ impl Engine for Pairs {
     fn high_mul(sum: i32, multiplier: i32) -> i32 {
         high_mul(sum, multiplier)
     }
-}
-
-/// A channel's value: of padding outside the row, 0 behind the last channel.
-#[inline(always)]
-fn value(pixel: Option<&[i8]>, channel: usize, zero_point: i8) -> i32 {
-    pixel.map_or(zero_point.into(), |pixel| pixel.get(channel).copied().unwrap_or(0).into())
 }
 
 /// `sum * multiplier / 2^31`, rounded to nearest, ties upwards, from products of 16 bits; `multiplier` is not negative.
@@ -133,32 +127,114 @@ fn high_mul(sum: i32, multiplier: i32) -> i32 {
     high.wrapping_shl(1).wrapping_add(top.wrapping_add(1 << 14) >> 15)
 }
 
+/// What the low sums start with: as much less than the bias as `BIAS` is added, twice in each block.
+fn low_bias(filter: &Filter<'_>, bias: i32) -> i32 {
+    let blocks = (filter.weights().len() / BLOCK) as i32;
+    bias.wrapping_sub(blocks.wrapping_mul(2 * BIAS))
+}
+
 /// The instructions of Armv7-M.
 #[cfg(dtmm_isa = "v7m")]
 #[allow(unsafe_code)]
 mod arithmetic {
     use core::arch::naked_asm;
+    use core::ptr;
 
-    use crate::tiled::{Filter, Run};
+    use super::Pairs;
+    use crate::tiled::{Filter, Out, Run, Scale, Scaling, Short, apply_by_tiles};
 
-    /// Adds the filter's products, and `BIAS` to the low sums for every two channels, for the outputs whose cells start
-    /// `first` bytes behind the first output's. `plane` is the engine's.
-    pub fn add(filter: &Filter<'_>, sums: &mut [i32; 4], first: usize, plane: usize) {
-        let (runs, weights) = (filter.runs().as_ptr(), filter.weights().as_ptr());
-        let rows = filter.rows().as_ptr().cast::<u8>().wrapping_add(first);
-        // SAFETY: a `Filter` has runs that end with `END`, whose cells lie inside the row buffer for every tile of the
-        // row, and as many weights as the runs take.
-        unsafe { add_runs(sums.as_mut_ptr(), runs, weights, rows, plane) }
-    }
-
-    #[unsafe(naked)]
-    unsafe extern "C" fn add_runs(
-        sums: *mut i32,
+    /// What the assembler reads and writes.
+    #[repr(C)]
+    pub struct Row {
         runs: *const Run,
         weights: *const i8,
-        rows: *const u8,
         plane: usize,
-    ) {
+        /// What the sums of the low halves start with.
+        low: i32,
+        step: usize,
+        /// With a shift of 0 one tile's sums are stored.
+        scale: Short,
+        /// The first tile's cells for offset 0.
+        cells: *const u8,
+        y: *mut i8,
+        count: usize,
+        sums: [i32; 4],
+        /// What the sums of the high halves start with.
+        high: i32,
+        /// From the output of a low half to that of its high half, in elements of `y`.
+        apart: usize,
+        /// The same in outputs.
+        half: usize,
+        /// Outputs left when the low halves have no more.
+        stop: usize,
+    }
+
+    impl Default for Row {
+        fn default() -> Self {
+            Row {
+                runs: ptr::null(),
+                weights: ptr::null(),
+                plane: 0,
+                low: 0,
+                step: 0,
+                scale: Short::default(),
+                cells: ptr::null(),
+                y: ptr::null_mut(),
+                count: 0,
+                sums: [0; 4],
+                high: 0,
+                apart: 0,
+                half: 0,
+                stop: 0,
+            }
+        }
+    }
+
+    impl Row {
+        #[inline(always)]
+        fn set(&mut self, filter: &Filter<'_>, bias: i32) {
+            (self.runs, self.weights) = (filter.runs().as_ptr(), filter.weights().as_ptr());
+            (self.cells, self.low, self.high) =
+                (filter.rows().as_ptr().cast(), super::low_bias(filter, bias), bias);
+        }
+    }
+
+    /// The sums of the tile whose cells start `first` bytes behind the first tile's. `plane` is the engine's.
+    pub fn sum(filter: &Filter<'_>, bias: i32, first: usize, plane: usize) -> [i32; 4] {
+        let mut row = Row { plane, ..Row::default() };
+        row.set(filter, bias);
+        row.cells = row.cells.wrapping_add(first);
+        // SAFETY: a `Filter` has runs that end with `END`, whose cells lie inside the row buffer for every tile of the
+        // row, and as many weights as the runs take. Nothing is written to `y`.
+        unsafe { add_runs(&mut row) };
+        row.sums
+    }
+
+    /// Sets what all filters of a row share. `plane` and `half` are the engine's.
+    pub fn start(row: &mut Row, [plane, half]: [usize; 2], out: &Out, scaling: &Scaling<'_>) {
+        (row.plane, row.scale) = (plane, scaling.short());
+        (row.step, row.count) = (out.step, out.count);
+        (row.apart, row.half, row.stop) = (half.wrapping_mul(out.step), half, out.count.saturating_sub(half));
+    }
+
+    /// All outputs of a row.
+    #[inline(always)]
+    pub fn apply(row: &mut Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &Out, y: &mut [i8]) {
+        let last = row.count.wrapping_sub(1).wrapping_mul(row.step);
+        if !scale.shorten(&mut row.scale) || last >= y.len() || row.count > filter.geometry().width {
+            return apply_by_tiles::<Pairs>(filter, scale, out, y);
+        }
+        row.set(filter, scale.bias);
+        row.y = y.as_mut_ptr();
+        // SAFETY: a `Filter` has runs that end with `END`, whose cells lie inside the row buffer for every tile of the
+        // row, and as many weights as the runs take; there are no more outputs than the row has, and the last of them lies
+        // in `y`.
+        unsafe { add_runs(row) }
+    }
+
+    /// Computes the sums of tile after tile and their outputs.
+    #[unsafe(naked)]
+    unsafe extern "C" fn add_runs(row: &mut Row) {
         naked_asm!(
             ".macro DTMM_PAIR",
             "ldrsb r12, [r2], #1",
@@ -177,40 +253,103 @@ mod arithmetic {
             "add r7, r7, r8, asr #16",
             "add r0, r3",
             ".endm",
+            // (sum * 2^32 + sum * (2 * multiplier - 2^32) + 2^31) / 2^32, and so on: see `Scale::finish`.
+            ".macro DTMM_FINISH sum",
+            "smull r12, r0, \\sum, r8",
+            "adds r12, r12, #0x80000000",
+            "adc \\sum, \\sum, r0",
+            "add \\sum, \\sum, \\sum, asr #31",
+            "asr \\sum, r9",
+            "add \\sum, r10",
+            "ssat \\sum, #8, \\sum, asr #1",
+            "cmp \\sum, r11",
+            "it lt",
+            "movlt \\sum, r11",
+            "sub \\sum, lr",
+            ".endm",
             "push {{r0, r4-r11, lr}}",
-            "ldm r0, {{r4-r7}}",
-            "mov r11, r3",
+            "add r12, r0, #40",
+            "ldm r12, {{r1-r3}}",
+            // On the stack: the next run, the tile's cells, its first output, outputs left, the row, saved registers.
+            "push {{r0-r3}}",
+            "2:",
+            "ldr r12, [sp, #16]",
+            "ldm r12, {{r1-r4}}",
+            "ldr r6, [r12, #68]",
+            "mov r5, r4",
+            "mov r7, r6",
+            "ldr r11, [sp, #4]",
             "mov r10, #0x8000",
-            // On the stack: the sums, saved registers, `plane`.
-            "ldr r3, [sp, #40]",
-            "push {{r1}}",
-            "1:",
-            "ldr lr, [sp]",
+            "mov lr, r1",
+            "3:",
             "ldmia lr!, {{r0, r1}}",
             "add r0, r11",
             "str lr, [sp]",
             "subs r1, #2",
-            "blt 3f",
-            "2:",
+            "blt 5f",
+            "4:",
             "DTMM_PAIR",
             "DTMM_PAIR",
             "DTMM_PAIR",
             "DTMM_PAIR",
             "subs r1, #2",
-            "bge 2b",
-            "3:",
-            "adds r1, #2",
-            "beq 1b",
-            "bmi 5f",
-            "DTMM_PAIR",
-            "DTMM_PAIR",
-            "b 1b",
+            "bge 4b",
             "5:",
-            "ldr r0, [sp, #4]",
-            "stm r0, {{r4-r7}}",
-            "add sp, #8",
+            "ldr lr, [sp]",
+            "adds r1, #2",
+            "beq 3b",
+            "bmi 6f",
+            "DTMM_PAIR",
+            "DTMM_PAIR",
+            "ldr lr, [sp]",
+            "b 3b",
+            "6:",
+            "ldr r12, [sp, #16]",
+            "add r12, #16",
+            "ldm r12, {{r2, r8-r11, lr}}",
+            "cmp r9, #0",
+            "beq 9f",
+            "ldr r1, [sp, #8]",
+            "ldr r3, [sp, #12]",
+            "DTMM_FINISH r4",
+            "strb r4, [r1]",
+            "cmp r3, #2",
+            "blt 7f",
+            "DTMM_FINISH r5",
+            "strb r5, [r1, r2]",
+            "7:",
+            "ldr r5, [sp, #16]",
+            "ldrd r0, r12, [r5, #72]",
+            "add r4, r1, r2, lsl #1",
+            "str r4, [sp, #8]",
+            "sub r4, r3, #2",
+            "str r4, [sp, #12]",
+            "ldr r4, [sp, #4]",
+            "add r4, #16",
+            "str r4, [sp, #4]",
+            "add r1, r0",
+            "subs r3, r12",
+            "ble 8f",
+            "DTMM_FINISH r6",
+            "strb r6, [r1]",
+            "cmp r3, #2",
+            "blt 8f",
+            "DTMM_FINISH r7",
+            "strb r7, [r1, r2]",
+            "8:",
+            "ldr r0, [sp, #12]",
+            "ldr r1, [r5, #80]",
+            "cmp r0, r1",
+            "bgt 2b",
+            "add sp, #20",
+            "pop {{r4-r11, pc}}",
+            "9:",
+            "add r12, #36",
+            "stm r12, {{r4-r7}}",
+            "add sp, #20",
             "pop {{r4-r11, pc}}",
             ".purgem DTMM_PAIR",
+            ".purgem DTMM_FINISH",
         )
     }
 }
@@ -221,16 +360,27 @@ mod arithmetic {
 mod arithmetic {
     use core::arch::naked_asm;
 
-    use crate::tiled::{Filter, Run};
+    use super::Pairs;
+    use crate::tiled::{Filter, Out, Run, Scale, Scaling, apply_by_tiles};
 
-    /// Adds the filter's products, and `BIAS` to the low sums for every two channels, for the outputs whose cells start
-    /// `first` bytes behind the first output's. `plane` is the engine's.
-    pub fn add(filter: &Filter<'_>, sums: &mut [i32; 4], first: usize, plane: usize) {
+    /// The sums of the tile whose cells start `first` bytes behind the first tile's. `plane` is the engine's.
+    pub fn sum(filter: &Filter<'_>, bias: i32, first: usize, plane: usize) -> [i32; 4] {
+        let low = super::low_bias(filter, bias);
+        let mut sums = [low, low, bias, bias];
         let (runs, weights) = (filter.runs().as_ptr(), filter.weights().as_ptr());
         let rows = filter.rows().as_ptr().cast::<u8>().wrapping_add(first);
         // SAFETY: a `Filter` has runs that end with `END`, whose cells lie inside the row buffer for every tile of the
         // row, and as many weights as the runs take.
         unsafe { add_runs(sums.as_mut_ptr(), runs, weights, rows, plane.wrapping_sub(16)) }
+        sums
+    }
+
+    pub type Row = ();
+
+    pub fn start(_: &mut Row, _: [usize; 2], _: &Out, _: &Scaling<'_>) {}
+
+    pub fn apply(_: &mut Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &Out, y: &mut [i8]) {
+        apply_by_tiles::<Pairs>(filter, scale, out, y);
     }
 
     /// `rest` is the plane's bytes less the 16 that the loads move on.
@@ -330,16 +480,26 @@ mod arithmetic {
 /// The same without the instructions.
 #[cfg(not(any(dtmm_isa = "v6m", dtmm_isa = "v7m")))]
 mod arithmetic {
-    use super::{BIAS, CELL};
-    use crate::tiled::Filter;
+    use super::{BIAS, CELL, Pairs};
+    use crate::tiled::{Filter, Out, Scale, Scaling, apply_by_tiles};
 
-    pub fn add(filter: &Filter<'_>, sums: &mut [i32; 4], first: usize, plane: usize) {
+    pub type Row = ();
+
+    pub fn start(_: &mut Row, _: [usize; 2], _: &Out, _: &Scaling<'_>) {}
+
+    pub fn apply(_: &mut Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &Out, y: &mut [i8]) {
+        apply_by_tiles::<Pairs>(filter, scale, out, y);
+    }
+
+    pub fn sum(filter: &Filter<'_>, bias: i32, first: usize, plane: usize) -> [i32; 4] {
+        let low = super::low_bias(filter, bias);
+        let mut sums = [low, low, bias, bias];
         let (mut weights, _) = filter.weights().as_chunks::<2>();
-        let [a, b, c, d] = sums;
+        let [a, b, c, d] = &mut sums;
         for [offset, blocks] in filter.runs().iter().take(filter.runs().len().wrapping_sub(1)) {
             let mut at = (*offset as usize).wrapping_add(first);
             for _ in 0..blocks.wrapping_mul(2) {
-                let Some((w, rest)) = weights.split_first() else { return };
+                let Some((w, rest)) = weights.split_first() else { return sums };
                 weights = rest;
                 let cells = filter.rows().get(at / 4..).unwrap_or_default().as_chunks::<{ CELL / 4 }>().0;
                 for ((low, high), cell) in [(&mut *a, &mut *c), (&mut *b, &mut *d)].into_iter().zip(cells) {
@@ -352,6 +512,7 @@ mod arithmetic {
                 at = at.wrapping_add(plane);
             }
         }
+        sums
     }
 }
 

@@ -1,5 +1,6 @@
 //! What an instruction set brings to the tiled convolution.
 
+use super::finish::{Scale, Scaling};
 use super::geometry::Geometry;
 use super::runs::Run;
 
@@ -42,24 +43,59 @@ pub(crate) trait Engine {
     /// `bias` plus the sum over the filter's runs, for the four outputs of `tile`.
     fn sum(filter: &Filter<'_>, bias: i32, tile: usize) -> [i32; 4];
 
-    /// `sum * multiplier / 2^31`, rounded as [`crate::requantize::saturating_rounding_doubling_high_mul`], for a
-    /// multiplier that is not negative.
+    /// `sum * multiplier / 2^31`, rounded to nearest, ties upwards, for a multiplier that is not negative.
     #[inline(always)]
     fn high_mul(sum: i32, multiplier: i32) -> i32 {
         let product = i64::from(sum).wrapping_mul(i64::from(multiplier));
         (product.wrapping_add(1 << 30) >> 31) as i32
     }
+
+    /// What the inner loop keeps from filter to filter.
+    type Row: Default;
+
+    /// Gets ready for a row of outputs.
+    fn start(row: &mut Self::Row, g: &Geometry, out: &Out, scaling: &Scaling<'_>) {
+        let _ = (row, g, out, scaling);
+    }
+
+    /// Applies a filter to a row. `y` starts at the filter's first output.
+    fn apply(row: &mut Self::Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &Out, y: &mut [i8]) {
+        let _ = row;
+        apply_by_tiles::<Self>(filter, scale, out, y);
+    }
+}
+
+/// Where a filter's outputs of one row go: `count` of them, `step` elements apart.
+pub(crate) struct Out {
+    pub step: usize,
+    pub count: usize,
+}
+
+/// [`Engine::apply`] by [`Engine::sum`].
+#[inline(never)]
+pub(crate) fn apply_by_tiles<E: Engine + ?Sized>(
+    filter: &Filter<'_>,
+    scale: &Scale<'_>,
+    out: &Out,
+    y: &mut [i8],
+) {
+    for tile in 0..E::tiles(filter.geometry()) {
+        let sums = E::sum(filter, scale.bias, tile);
+        for (lane, sum) in sums.into_iter().enumerate() {
+            let at = E::output(filter.geometry(), tile, lane);
+            let y = y.get_mut(at.wrapping_mul(out.step)).filter(|_| at < out.count);
+            y.into_iter().for_each(|y| *y = scale.finish(sum, E::high_mul));
+        }
+    }
 }
 
 /// One filter, ready for the inner loop. Made by [`super::runs::Decoder`] alone, which checks that the runs stay inside
 /// `rows` for every tile and take no more weights than there are.
+#[derive(Clone, Copy)]
 pub(crate) struct Filter<'a> {
     pub(super) geometry: &'a Geometry,
-    /// The row buffer.
     pub(super) rows: &'a [u32],
-    /// The runs; the last one is [`super::runs::END`].
     pub(super) runs: &'a [Run],
-    /// The weights of all runs, back to back, in whole blocks.
     pub(super) weights: &'a [i8],
 }
 
@@ -79,7 +115,7 @@ impl<'a> Filter<'a> {
         self.runs
     }
 
-    /// The weights of all runs.
+    /// The weights of all runs, back to back, in whole blocks.
     pub fn weights(&self) -> &'a [i8] {
         self.weights
     }

@@ -1,8 +1,6 @@
 //! From sums to outputs.
 
-use super::engine::Engine;
 use crate::Linear;
-use crate::requantize::clamp;
 
 /// How sums are rounded when they are scaled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,56 +11,111 @@ pub(crate) enum Rounding {
     Once,
 }
 
-/// Scaling of one filter's sums.
-pub(crate) struct Scale<'a> {
+/// Scaling of a layer's sums.
+///
+/// The usual case, a multiplier of at least 2^30 and a shift of at least 2 to the right, has a short form: see
+/// [`Scale::finish`]. Everything else goes to the rules of the reference kernels.
+pub(crate) struct Scaling<'a> {
     linear: &'a Linear<'a>,
-    o: usize,
     rounding: Rounding,
-    bias: i32,
-    multiplier: i32,
-    /// One less than the right shift; 0 when the general rule is needed.
-    shift: u32,
-    /// Twice the output's zero point and 1.
+    /// Where the number of filter `o` is: `o & mask`.
+    mask: usize,
+    /// Twice what is added to a scaled sum, and 1.
     offset: i32,
+    /// Lower end of outputs that are too large by `back`.
+    low: i32,
+    /// What takes the upper end of the clamp to 127.
+    back: i32,
 }
 
-impl<'a> Scale<'a> {
+impl<'a> Scaling<'a> {
+    /// For all filters of a layer.
+    pub fn new(linear: &'a Linear<'a>, rounding: Rounding) -> Self {
+        let back = i32::from(i8::MAX).wrapping_sub(linear.clamp.max.into());
+        let low = back.wrapping_add(linear.clamp.min.into());
+        let offset = back.wrapping_add(linear.output_zero_point.into()).wrapping_mul(2).wrapping_add(1);
+        let mask = if linear.multiplier.len() == 1 { 0 } else { usize::MAX };
+        Scaling { linear, rounding, mask, offset, low, back }
+    }
+
+    /// The numbers of the short form that all filters share.
+    pub fn short(&self) -> Short {
+        let Scaling { offset, low, back, .. } = *self;
+        Short { multiplier: 0, shift: 0, offset, low, back }
+    }
+
     /// For filter `o`.
-    pub fn new(linear: &'a Linear<'a>, o: usize, rounding: Rounding) -> Self {
-        let (multiplier, shift) = linear.scale(o);
-        let plain = rounding == Rounding::Twice && (-31..=-2).contains(&shift);
-        let shift = if plain { u32::from(shift.unsigned_abs()).wrapping_sub(1) } else { 0 };
-        let offset = i32::from(linear.output_zero_point).wrapping_mul(2).wrapping_add(1);
-        Scale { linear, o, rounding, bias: linear.bias(o), multiplier, shift, offset }
-    }
-
-    /// The filter's bias.
-    pub fn bias(&self) -> i32 {
-        self.bias
-    }
-
-    /// Scales and clamps a sum.
     #[inline(always)]
-    pub fn finish<E: Engine>(&self, sum: i32) -> i8 {
+    pub fn filter(&self, o: usize) -> Scale<'_> {
+        let number = |n: Option<&[u8; 4]>| n.map_or(0, |n| i32::from_le_bytes(*n));
+        let at = o & self.mask;
+        let multiplier = number(self.linear.multiplier.get(at));
+        let right = -i32::from(self.linear.shift.get(at).copied().unwrap_or(0));
+        let short = self.rounding == Rounding::Twice && (2..32).contains(&right) && multiplier >= 1 << 30;
+        let shift = if short { right.wrapping_sub(1).cast_unsigned() } else { 0 };
+        Scale { layer: self, o, bias: number(self.linear.bias.get(o)), multiplier, shift }
+    }
+}
+
+/// Scaling of one filter's sums.
+pub(crate) struct Scale<'a> {
+    layer: &'a Scaling<'a>,
+    o: usize,
+    /// The filter's bias.
+    pub bias: i32,
+    multiplier: i32,
+    /// One less than the right shift; 0 when the short form does not apply.
+    shift: u32,
+}
+
+/// The numbers of the short form, as assembler reads them.
+#[derive(Clone, Copy, Default)]
+#[repr(C)]
+pub(crate) struct Short {
+    /// Twice the multiplier, less 2^32.
+    pub multiplier: i32,
+    /// One less than the right shift; 0 when the short form does not apply.
+    pub shift: u32,
+    /// Twice what is added to a scaled sum, and 1.
+    pub offset: i32,
+    /// Lower end of outputs that are too large by `back`.
+    pub low: i32,
+    /// What takes the upper end of the clamp to 127.
+    pub back: i32,
+}
+
+impl Scale<'_> {
+    /// Puts the filter's numbers into the short form; false when it does not apply.
+    #[inline(always)]
+    pub fn shorten(&self, short: &mut Short) -> bool {
+        short.multiplier = self.multiplier.wrapping_shl(1);
+        short.shift = self.shift;
+        self.shift > 0
+    }
+
+    /// Scales and clamps a sum. `high_mul` is `sum * multiplier / 2^31`, rounded to nearest, ties upwards.
+    ///
+    /// The short form of the division by 2^(shift + 1), rounded to nearest, ties away from zero: all but one bit are
+    /// shifted out of the number (less 1 when it is negative), the last one after a half was added. Together with the
+    /// half comes the zero point; nothing overflows, as at least one bit is gone. The upper end of the clamp is moved to
+    /// 127, where a saturating instruction finds it.
+    #[inline(always)]
+    pub fn finish(&self, sum: i32, high_mul: impl Fn(i32, i32) -> i32) -> i8 {
         if self.shift == 0 {
             return self.finish_generally(sum);
         }
-        // Division by 2^(shift + 1), rounded to nearest, ties away from zero: all but one bit are shifted out of the
-        // number (less 1 when it is negative), the last one after a half was added. Together with the half comes the
-        // zero point; nothing overflows, as at least one bit is gone.
-        let high = E::high_mul(sum, self.multiplier);
+        let high = high_mul(sum, self.multiplier);
         let truncated = high.wrapping_add(high >> 31) >> self.shift;
-        let value = truncated.wrapping_add(self.offset) >> 1;
-        let interval = self.linear.clamp;
-        clamp(value, interval.min, interval.max)
+        let value = truncated.wrapping_add(self.layer.offset) >> 1;
+        value.min(i8::MAX.into()).max(self.layer.low).wrapping_sub(self.layer.back) as i8
     }
 
     #[cold]
     #[inline(never)]
     fn finish_generally(&self, sum: i32) -> i8 {
-        match self.rounding {
-            Rounding::Twice => self.linear.finish(self.o, sum),
-            Rounding::Once => self.linear.finish_once(self.o, sum),
+        match self.layer.rounding {
+            Rounding::Twice => self.layer.linear.finish(self.o, sum),
+            Rounding::Once => self.layer.linear.finish_once(self.o, sum),
         }
     }
 }

@@ -10,13 +10,12 @@ mod finish;
 mod geometry;
 mod runs;
 
-pub(crate) use engine::{Engine, Filter};
-pub(crate) use finish::Rounding;
+pub(crate) use engine::{Engine, Filter, Out, apply_by_tiles};
+pub(crate) use finish::{Rounding, Scale, Scaling, Short};
 pub(crate) use geometry::{BLOCK, Geometry, LANES};
 pub(crate) use runs::Run;
 
 use crate::{Conv2d, KernelError, Weights};
-use finish::Scale;
 use runs::{Decoder, Workspace};
 
 /// Bytes of scratch memory of [`convolve`], a multiple of 4. `group` is 0 for dense weights.
@@ -28,7 +27,8 @@ pub(crate) fn scratch_len<E: Engine>(g: &Geometry, group: usize) -> usize {
 struct Sizes {
     runs: usize,
     padded: usize,
-    /// Two numbers for each kernel row.
+    /// One for each kernel position.
+    taps: usize,
     rows: usize,
     row: usize,
 }
@@ -40,14 +40,15 @@ impl Sizes {
         Sizes {
             runs: runs::max_runs(g, group).saturating_mul(2),
             padded: if padded { g.positions().saturating_mul(g.blocks) } else { 0 },
+            taps: g.positions(),
             rows: g.window.kernel[0],
             row: E::row_units(g).saturating_mul(E::UNIT) / 4,
         }
     }
 
     fn words(&self) -> usize {
-        let rows = self.rows.saturating_mul(self.row.saturating_add(2));
-        self.runs.saturating_add(self.padded).saturating_add(rows)
+        let rows = self.rows.saturating_mul(self.row.saturating_add(1));
+        self.runs.saturating_add(self.padded).saturating_add(self.taps).saturating_add(rows)
     }
 }
 
@@ -90,8 +91,8 @@ const NO_ROW: u32 = 1 << 31;
 struct Memory<'s> {
     runs: &'s mut [Run],
     padded: &'s mut [i8],
-    /// For each kernel row, where the row under it starts.
-    bases: &'s mut [u32],
+    /// For each kernel position, where its data start.
+    taps: &'s mut [u32],
     /// For each slot of the row buffer, the input row in it.
     tags: &'s mut [u32],
     rows: &'s mut [u32],
@@ -101,11 +102,11 @@ impl<'s> Memory<'s> {
     fn cut(sizes: &Sizes, words: &'s mut [u32]) -> Option<Self> {
         let (runs, words) = words.split_at_mut_checked(sizes.runs)?;
         let (padded, words) = words.split_at_mut_checked(sizes.padded)?;
-        let (bases, words) = words.split_at_mut_checked(sizes.rows)?;
+        let (taps, words) = words.split_at_mut_checked(sizes.taps)?;
         let (tags, rows) = words.split_at_mut_checked(sizes.rows)?;
         tags.fill(NO_ROW);
         let runs = bytemuck::try_cast_slice_mut(runs).ok()?;
-        Some(Memory { runs, padded: bytemuck::try_cast_slice_mut(padded).ok()?, bases, tags, rows })
+        Some(Memory { runs, padded: bytemuck::try_cast_slice_mut(padded).ok()?, taps, tags, rows })
     }
 }
 
@@ -118,46 +119,45 @@ fn rows<E: Engine>(
     x: &[i8],
     y: &mut [i8],
 ) -> Option<()> {
-    let Memory { runs, padded, bases, tags, rows } = memory;
+    let Memory { runs, padded, taps, tags, rows } = memory;
     let filters = p.output.c;
+    let scaling = Scaling::new(&p.linear, rounding);
+    let mut row = E::Row::default();
     for (oy, y) in y.chunks_mut(g.width.wrapping_mul(filters).max(1)).enumerate() {
         let top = oy.wrapping_mul(g.window.stride[0]).wrapping_sub(g.window.padding[0]) as isize;
-        load::<E>(g, p.linear.input_zero_point, top, x, (&mut *bases, &mut *tags, &mut *rows))?;
-        let mut decoder = decoder.clone();
-        let mut w = Workspace {
-            geometry: g,
-            rows: &*rows,
-            bases: &*bases,
-            runs: &mut *runs,
-            shared: None,
-            padded: &mut *padded,
-        };
+        load::<E>(g, p.linear.input_zero_point, top, x, (&mut *taps, &mut *tags, &mut *rows))?;
+        let out = Out { step: filters, count: y.len().checked_div(filters)?.min(g.width) };
+        E::start(&mut row, g, &out, &scaling);
+        let (mut decoder, mut listed) = (decoder.clone(), 0);
+        let mut w = Workspace::new::<E>(g, rows, taps, (&mut *runs, &mut *padded))?;
         for o in 0..filters {
-            let filter = decoder.filter::<E>(&mut w)?;
-            let scale = Scale::new(&p.linear, o, rounding);
-            apply::<E>(&filter, &scale, filters, y.get_mut(o..)?);
+            let filter = decoder.filter(&mut w, &mut listed)?;
+            E::apply(&mut row, &filter, &scaling.filter(o), &out, y.get_mut(o..)?);
         }
     }
     Some(())
 }
 
 /// Brings the input rows under the outputs whose first kernel row lies on input row `top` into the row buffer, and
-/// notes where each of them is.
+/// notes where the data of each kernel position are.
+#[inline(never)]
 fn load<E: Engine>(
     g: &Geometry,
     zero_point: i8,
     top: isize,
     x: &[i8],
-    (bases, tags, rows): (&mut [u32], &mut [u32], &mut [u32]),
+    (taps, tags, rows): (&mut [u32], &mut [u32], &mut [u32]),
 ) -> Option<()> {
-    let (units, kh) = (E::row_units(g), g.window.kernel[0]);
+    let (units, [kh, kw]) = (E::row_units(g), g.window.kernel);
     let words = units.wrapping_mul(E::UNIT) / 4;
     let row_len = g.input.w.wrapping_mul(g.input.c);
-    for (ky, base) in bases.iter_mut().enumerate() {
+    for (ky, taps) in taps.chunks_mut(kw.max(1)).enumerate() {
         let iy = top.wrapping_add_unsigned(ky.wrapping_mul(g.window.dilation[0]));
         // A row keeps its slot while it is in use, unless dilation puts two of them into one.
         let slot = if g.window.dilation[0] == 1 { iy.checked_rem_euclid(kh as isize)? as usize } else { ky };
-        *base = slot.wrapping_mul(units) as u32;
+        for (kx, tap) in taps.iter_mut().enumerate() {
+            *tap = slot.wrapping_mul(units).wrapping_add(E::tap(g, kx)) as u32;
+        }
         let tag = tags.get_mut(slot)?;
         if *tag != iy as u32 {
             *tag = iy as u32;
@@ -173,17 +173,4 @@ fn load<E: Engine>(
         }
     }
     Some(())
-}
-
-/// Applies a filter to a row; its outputs are `filters` elements apart in `y`.
-fn apply<E: Engine>(filter: &Filter<'_>, scale: &Scale<'_>, filters: usize, y: &mut [i8]) {
-    for tile in 0..E::tiles(filter.geometry()) {
-        let sums = E::sum(filter, scale.bias(), tile);
-        for (lane, sum) in sums.into_iter().enumerate() {
-            let at = E::output(filter.geometry(), tile, lane).wrapping_mul(filters);
-            if let Some(y) = y.get_mut(at) {
-                *y = scale.finish::<E>(sum);
-            }
-        }
-    }
 }

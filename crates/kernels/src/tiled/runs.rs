@@ -28,7 +28,9 @@ enum Index<'a> {
     Gaps(GapRuns<'a>),
 }
 
-impl Index<'_> {
+impl Iterator for Index<'_> {
+    type Item = bool;
+
     fn next(&mut self) -> Option<bool> {
         match self {
             Index::Dense => Some(true),
@@ -53,14 +55,28 @@ pub(crate) struct Workspace<'w> {
     pub geometry: &'w Geometry,
     /// The row buffer.
     pub rows: &'w [u32],
-    /// For each kernel row, the units from the row buffer's start to the row under it.
-    pub bases: &'w [u32],
+    /// For each kernel position, the units from the row buffer's start to its data for channel 0 of the first output.
+    pub taps: &'w [u32],
     /// For the runs.
     pub runs: &'w mut [Run],
-    /// Runs in use; `None` before a row's first filter.
-    pub shared: Option<usize>,
     /// For weights that need zeros between them; empty when they are used where they are.
     pub padded: &'w mut [i8],
+    place: Place,
+}
+
+impl<'w> Workspace<'w> {
+    /// `None` when the row buffer is too short.
+    pub fn new<E: Engine>(
+        geometry: &'w Geometry,
+        rows: &'w [u32],
+        taps: &'w [u32],
+        (runs, padded): (&'w mut [Run], &'w mut [i8]),
+    ) -> Option<Self> {
+        let units = rows.len().wrapping_mul(4) / E::UNIT;
+        let limit = units.checked_sub(E::reach(geometry))?;
+        let place = Place { pitch: E::pitch(geometry), limit, block_bits: E::BLOCK.trailing_zeros() };
+        Some(Workspace { geometry, rows, taps, runs, padded, place })
+    }
 }
 
 impl<'a> Decoder<'a> {
@@ -89,81 +105,61 @@ impl<'a> Decoder<'a> {
         self.weights
     }
 
-    /// The next filter; `None` when the index or the weights end too soon.
-    pub fn filter<'f, E: Engine>(&mut self, w: &'f mut Workspace<'_>) -> Option<Filter<'f>>
+    /// The next filter; `None` when the index or the weights end too soon. `listed` is the number of runs of the filter
+    /// before it in the workspace, 0 for a row's first filter.
+    #[inline(always)]
+    pub fn filter<'f>(&mut self, w: &'f mut Workspace<'_>, listed: &mut usize) -> Option<Filter<'f>>
     where
         'a: 'f,
     {
-        let geometry = w.geometry;
-        if w.padded.is_empty() {
-            let start = self.weights;
-            match (&self.index, w.shared) {
-                // Dense filters have the same runs.
-                (Index::Dense, Some(_)) => {
-                    let len = geometry.positions().wrapping_mul(geometry.input.c);
-                    self.weights = self.weights.get(len..)?;
-                }
-                _ => w.shared = Some(self.list::<E>(w)?),
-            }
-            let weights = start.get(..start.len().wrapping_sub(self.weights.len()))?;
-            let runs = w.runs.get(..w.shared?)?;
-            return Some(Filter { geometry, rows: w.rows, runs, weights });
+        let (geometry, rows) = (w.geometry, w.rows);
+        if !w.padded.is_empty() {
+            let used = self.list_padded(w, listed)?;
+            let (runs, weights) = (w.runs.get(..*listed)?, w.padded.get(..used)?);
+            return Some(Filter { geometry, rows, runs, weights });
         }
-        let (len, used) = self.list_padded::<E>(w)?;
-        Some(Filter { geometry, rows: w.rows, runs: w.runs.get(..len)?, weights: w.padded.get(..used)? })
+        let used = match (&self.index, *listed) {
+            // Dense filters have the same runs.
+            (Index::Dense, 1..) => w.taps.len().wrapping_mul(geometry.input.c),
+            _ => self.list(w, listed)?,
+        };
+        let (weights, rest) = self.weights.split_at_checked(used)?;
+        self.weights = rest;
+        Some(Filter { geometry, rows, runs: w.runs.get(..*listed)?, weights })
     }
 
-    /// Lists the runs of a filter whose weights are used where they are, and takes the weights.
-    fn list<E: Engine>(&mut self, w: &mut Workspace<'_>) -> Option<usize> {
-        let place = Place::of::<E>(w)?;
-        let mut list = List { runs: &mut *w.runs, len: 0, end: 0 };
-        for base in w.bases {
-            for kx in 0..w.geometry.window.kernel[1] {
-                let tap = (*base as usize).wrapping_add(E::tap(w.geometry, kx));
-                self.list_position::<E>(w.geometry.input.c, tap, &place, &mut list)?;
+    /// Lists the runs of a filter whose weights are used where they are; the number of weights.
+    #[inline(never)]
+    fn list(&mut self, w: &mut Workspace<'_>, listed: &mut usize) -> Option<usize> {
+        let mut list = List { runs: &mut *w.runs, len: 0, end: usize::MAX };
+        let channels = w.geometry.input.c;
+        let used = match &mut self.index {
+            Index::Bitmap(index) if self.group >= channels => {
+                list_positions(index, w.taps, channels, &w.place, &mut list)
             }
-        }
-        list.finish()
+            Index::Bitmap(index) => list_groups(index, w.taps, [channels, self.group], &w.place, &mut list),
+            index => list_groups(index, w.taps, [channels, self.group], &w.place, &mut list),
+        };
+        *listed = list.finish()?;
+        used
     }
 
-    /// Lists the runs of a filter whose weights are copied between zeros, and takes the weights. Numbers of runs and of
-    /// weights with their zeros.
-    fn list_padded<E: Engine>(&mut self, w: &mut Workspace<'_>) -> Option<(usize, usize)> {
-        let (place, g) = (Place::of::<E>(w)?, w.geometry);
-        let mut list = List { runs: &mut *w.runs, len: 0, end: 0 };
+    /// Lists the runs of a filter whose weights are copied between zeros, and takes the weights; their number with the
+    /// zeros.
+    #[inline(never)]
+    fn list_padded(&mut self, w: &mut Workspace<'_>, listed: &mut usize) -> Option<usize> {
+        let mut list = List { runs: &mut *w.runs, len: 0, end: usize::MAX };
         w.padded.fill(0);
         let mut used = 0usize;
-        for base in w.bases {
-            for kx in 0..g.window.kernel[1] {
-                let end = used.wrapping_add(g.blocks.wrapping_mul(BLOCK));
-                if self.copy_position(g.input.c, w.padded.get_mut(used..end)?)? {
-                    list.push(&place, (*base as usize).wrapping_add(E::tap(g, kx)), g.blocks)?;
-                    used = end;
-                }
+        for tap in w.taps {
+            let end = used.wrapping_add(w.geometry.blocks.wrapping_mul(BLOCK));
+            if self.copy_position(w.geometry.input.c, w.padded.get_mut(used..end)?)? {
+                list.push(&w.place, *tap as usize, w.geometry.blocks)?;
+                used = end;
             }
         }
-        Some((list.finish()?, used))
-    }
-
-    /// Takes the weights of one kernel position and lists their runs.
-    fn list_position<E: Engine>(
-        &mut self,
-        channels: usize,
-        tap: usize,
-        place: &Place,
-        list: &mut List<'_>,
-    ) -> Option<()> {
-        let mut first = 0;
-        while first < channels {
-            let len = self.group.min(channels.wrapping_sub(first));
-            if self.index.next()? {
-                self.weights = self.weights.get(len..)?;
-                let at = (first / E::BLOCK).wrapping_mul(place.pitch).wrapping_add(tap);
-                list.push(place, at, len / E::BLOCK)?;
-            }
-            first = first.wrapping_add(len);
-        }
-        Some(())
+        *listed = list.finish()?;
+        Some(used)
     }
 
     /// Copies the weights of one kernel position to their channels; false when there are none.
@@ -184,12 +180,60 @@ impl<'a> Decoder<'a> {
     }
 }
 
+/// Lists the stored ones of a filter's positions.
+#[inline(always)]
+fn list_positions(
+    mut index: impl Iterator<Item = bool>,
+    taps: &[u32],
+    channels: usize,
+    place: &Place,
+    list: &mut List<'_>,
+) -> Option<usize> {
+    let blocks = channels >> place.block_bits;
+    let mut used = 0usize;
+    for tap in taps {
+        if index.next()? {
+            used = used.wrapping_add(channels);
+            list.push(place, *tap as usize, blocks)?;
+        }
+    }
+    Some(used)
+}
+
+/// Lists the stored ones of a filter's groups.
+#[inline(always)]
+fn list_groups(
+    mut index: impl Iterator<Item = bool>,
+    taps: &[u32],
+    [channels, group]: [usize; 2],
+    place: &Place,
+    list: &mut List<'_>,
+) -> Option<usize> {
+    let mut used = 0usize;
+    for tap in taps {
+        let (mut left, mut at) = (channels, *tap as usize);
+        while left > 0 {
+            let len = if group < left { group } else { left };
+            let blocks = len >> place.block_bits;
+            if index.next()? {
+                used = used.wrapping_add(len);
+                list.push(place, at, blocks)?;
+            }
+            at = at.wrapping_add(blocks.wrapping_mul(place.pitch));
+            left = left.wrapping_sub(len);
+        }
+    }
+    Some(used)
+}
+
 /// What decides whether two runs are neighbours and whether a run lies inside the row buffer.
 struct Place {
     /// Units from block to block.
     pitch: usize,
     /// The last unit at which a block may start.
     limit: usize,
+    /// Logarithm of the channels of a block.
+    block_bits: u32,
 }
 
 /// The runs of a filter so far.
@@ -200,21 +244,15 @@ struct List<'r> {
     end: usize,
 }
 
-impl Place {
-    fn of<E: Engine>(w: &Workspace<'_>) -> Option<Self> {
-        let units = w.rows.len().wrapping_mul(4) / E::UNIT;
-        Some(Place { pitch: E::pitch(w.geometry), limit: units.checked_sub(E::reach(w.geometry))? })
-    }
-}
-
 impl List<'_> {
     /// Adds a run, or makes the last one longer; `None` when it leaves the row buffer or there are too many.
+    #[inline(always)]
     fn push(&mut self, place: &Place, offset: usize, blocks: usize) -> Option<()> {
         let end = blocks.wrapping_mul(place.pitch).wrapping_add(offset);
         if end.wrapping_sub(place.pitch) > place.limit {
             return None;
         }
-        if self.len > 0 && self.end == offset {
+        if self.end == offset {
             let last = self.runs.get_mut(self.len.wrapping_sub(1))?;
             last[1] = last[1].wrapping_add(blocks as u32);
         } else {

@@ -1,0 +1,99 @@
+//! Row buffers of two-word cells: planes of channels, in each the phases of columns, in each a cell for each column.
+
+use crate::tiled::Geometry;
+
+/// How an instruction set uses its cells.
+pub(super) struct Layout {
+    /// Cells of one phase.
+    pub cells: usize,
+    /// Channels of a plane.
+    pub channels: usize,
+    /// Columns between the pixels that share a cell; 0 when a cell belongs to one pixel.
+    pub apart: usize,
+    /// What padding looks like.
+    pub blank: [u32; 2],
+}
+
+/// Pixels whose cells are neighbours in a plane: the first value of each is `step` behind the one before it.
+pub(super) struct Source<'a> {
+    /// From the first value of the first pixel on.
+    pub values: &'a [i8],
+    pub step: usize,
+    /// From a pixel's value to that of the pixel that shares its cell.
+    pub apart: usize,
+}
+
+/// Brings a row of pixels (NHWC, empty when it is padding) into its cells. `fast` fills neighbouring cells whose pixels
+/// have all the plane's channels; `slow` makes one cell from the values of both pixels, channel for channel.
+#[inline(always)]
+pub(super) fn fill(
+    g: &Geometry,
+    layout: &Layout,
+    pixels: &[i8],
+    row: &mut [u32],
+    fast: impl Fn(&mut [[u32; 2]], &Source<'_>),
+    slow: impl Fn([Option<&[i8]>; 2]) -> [u32; 2],
+) {
+    let (row, _) = row.as_chunks_mut::<2>();
+    if pixels.is_empty() {
+        return row.fill(layout.blank);
+    }
+    let (c, stride, pad) = (g.input.c, g.window.stride[1], g.window.padding[1]);
+    let apart = layout.apart.wrapping_mul(stride);
+    let width = if pixels.len() == g.input.w.wrapping_mul(c) {
+        g.input.w
+    } else {
+        pixels.len().checked_div(c).unwrap_or(0)
+    };
+    let mut planes = row.chunks_exact_mut(layout.cells.max(1));
+    for channel in (0..c.next_multiple_of(4)).step_by(layout.channels.max(1)) {
+        for phase in 0..g.phases {
+            let Some(cells) = planes.next() else { return };
+            // Cells whose pixels both lie in the row.
+            let (mut start, mut end) = (0, 0);
+            if channel.wrapping_add(layout.channels) <= c {
+                start = steps(pad.saturating_sub(phase), stride).min(cells.len());
+                let beyond = width.wrapping_add(pad).saturating_sub(phase.wrapping_add(apart));
+                end = steps(beyond, stride).clamp(start, cells.len());
+            }
+            let column = |cell: usize| cell.wrapping_mul(stride).wrapping_add(phase);
+            let value = |from: usize| g.pixel(pixels, from).map(|p| p.get(channel..).unwrap_or_default());
+            for i in (0..start).chain(end..cells.len()) {
+                let values = [value(column(i)), value(column(i).wrapping_add(apart))];
+                cells.get_mut(i).into_iter().for_each(|cell| *cell = slow(values));
+            }
+            let first = column(start).wrapping_sub(pad).wrapping_mul(c).wrapping_add(channel);
+            if let (Some(cells), Some(values)) = (cells.get_mut(start..end), pixels.get(first..)) {
+                fast(cells, &Source { values, step: stride.wrapping_mul(c), apart: apart.wrapping_mul(c) });
+            }
+        }
+    }
+}
+
+/// `distance / stride`, rounded up.
+fn steps(distance: usize, stride: usize) -> usize {
+    if stride == 1 {
+        distance
+    } else {
+        distance.checked_add(stride.wrapping_sub(1)).and_then(|d| d.checked_div(stride)).unwrap_or(0)
+    }
+}
+
+impl<'a> Source<'a> {
+    /// Two channels of the pixels of each cell.
+    pub fn pairs(&self) -> impl Iterator<Item = [[i8; 2]; 2]> + use<'a> {
+        let (values, step, apart) = (self.values, self.step, self.apart);
+        let mut at = 0usize;
+        core::iter::from_fn(move || {
+            let low = values.get(at..)?.first_chunk()?;
+            let high = values.get(at.wrapping_add(apart)..)?.first_chunk()?;
+            at = at.wrapping_add(step);
+            Some([*low, *high])
+        })
+    }
+
+    /// The position behind the last value that `cells` cells of `channels` channels read.
+    pub fn end(&self, cells: usize, channels: usize) -> usize {
+        cells.saturating_sub(1).wrapping_mul(self.step).wrapping_add(self.apart).wrapping_add(channels)
+    }
+}
