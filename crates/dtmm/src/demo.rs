@@ -6,7 +6,7 @@ use dtmm_report::CompressReport;
 
 use crate::{
     CompressRequest, DataSource, Error, FlashBudget, ImportanceKind, Method, PreprocessChoice, Progress,
-    TrainRequest, compress, train,
+    Start, TrainRequest, compress, train,
 };
 
 /// A demonstration.
@@ -33,7 +33,7 @@ pub fn demo(request: &DemoRequest, progress: &dyn Progress) -> Result<CompressRe
     if !model.exists() {
         train(
             &TrainRequest {
-                arch: "demo-cnn".into(),
+                start: Start::Architecture("demo-cnn".into()),
                 data: data.clone(),
                 preprocess: PreprocessChoice::Auto,
                 epochs: 12,

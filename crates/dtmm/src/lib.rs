@@ -22,6 +22,7 @@ mod progress;
 mod run;
 mod source;
 mod train;
+mod trainable;
 
 pub use compress::{CompressRequest, FlashBudget, ImportanceKind, compress};
 pub use demo::{DemoRequest, demo};
@@ -36,4 +37,4 @@ pub use preprocess::{PreprocessChoice, describe, presets};
 pub use progress::{Progress, Silent};
 pub use run::{RunRequest, run};
 pub use source::{DataLayout, DataSource};
-pub use train::{TrainRequest, train};
+pub use train::{Start, TrainRequest, train};

@@ -66,6 +66,22 @@ pub fn load_model(path: &Path) -> Result<(Model, Container), Error> {
     Ok((model, container))
 }
 
+/// A model in float; an int8 one is dequantised.
+pub(crate) fn load_float(path: &Path) -> Result<Graph, Error> {
+    match load_model(path)?.0 {
+        Model::Float(graph) => Ok(graph),
+        Model::Int8(graph) => dtmm_quant::dequantize(&graph)
+            .map(|(graph, _)| graph)
+            .map_err(|source| Error::Quant { model: graph.name.clone(), source }),
+        Model::Package(_) => Err(Error::Mismatch {
+            what: path.display().to_string(),
+            expected: "a model (.onnx, .tflite)".into(),
+            found: "a package".into(),
+            help: "give the model that the package was made from".into(),
+        }),
+    }
+}
+
 /// The package of an int8 graph.
 pub(crate) fn pack_int8(graph: &Graph) -> Result<PackResult, Error> {
     dtmm_pack::pack(graph).map_err(|source| Error::Pack { model: graph.name.clone(), source })

@@ -1,7 +1,7 @@
 //! From raw samples to the model's input.
 
 use dtmm_data::{Dataset, Samples};
-use dtmm_graph::Preprocessing;
+use dtmm_graph::{Graph, Preprocessing};
 
 use crate::eval::Predictor;
 use crate::{Error, Progress, Silent, float};
@@ -72,6 +72,22 @@ pub fn describe(p: &Preprocessing) -> String {
         text += &format!(", resized to {h}x{w}");
     }
     text
+}
+
+/// What the user or the model says, else the candidate that classifies best.
+pub(crate) fn chosen(
+    choice: &PreprocessChoice,
+    graph: &Graph,
+    train: &Dataset,
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<Preprocessing, Error> {
+    match (choice, &graph.preprocessing) {
+        (PreprocessChoice::Fixed(p), _) | (PreprocessChoice::Auto, Some(p)) => Ok(p.clone()),
+        (PreprocessChoice::Auto, None) => {
+            best(&Predictor::Float(Box::new(graph.clone())), train, threads, progress)
+        }
+    }
 }
 
 /// Samples on which candidates are compared.

@@ -1,4 +1,4 @@
-//! `train`: an architecture from scratch.
+//! `train`: an architecture from scratch, or a model further.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -9,13 +9,25 @@ use dtmm_report::{DatasetInfo, EpochRow, TrainReport};
 use dtmm_train::{Augmentation, FitOptions};
 
 use crate::fitting::Follow;
-use crate::{DataSource, Error, PreprocessChoice, Progress, fitting, float, onnx};
+use crate::model::load_float;
+use crate::source::Input;
+use crate::trainable::trainable;
+use crate::{DataSource, Error, PreprocessChoice, Progress, fitting, float, onnx, preprocess};
 
-/// A training from scratch.
+/// What a training begins with.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Start {
+    /// An architecture with random weights; see [`dtmm_train::arch::list`] for the names.
+    Architecture(String),
+    /// A trained model (`.onnx`, `.tflite`), with all of its weights.
+    Model(PathBuf),
+}
+
+/// A training.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainRequest {
-    /// Architecture name; see [`dtmm_train::arch::list`].
-    pub arch: String,
+    /// What it begins with.
+    pub start: Start,
     /// Training and test samples.
     pub data: DataSource,
     /// From raw sample to model input; `Auto` centres bytes, and normalises features by their mean and deviation.
@@ -43,20 +55,16 @@ pub struct TrainRequest {
 pub fn train(request: &TrainRequest, progress: &dyn Progress) -> Result<TrainReport, Error> {
     let start = Instant::now();
     let data = request.data.load()?;
-    let input = match &request.preprocess {
-        PreprocessChoice::Fixed(p) => p.clone(),
-        PreprocessChoice::Auto => natural(&data.train),
+    let (graph, data, input) = match &request.start {
+        Start::Architecture(name) => fresh(request, name, data)?,
+        Start::Model(path) => trained(request, path, &data, progress)?,
     };
-    let mut graph =
-        dtmm_train::arch::build(&request.arch, data.train.shape, data.train.classes.len(), request.seed)
-            .map_err(|source| Error::train(&request.arch, source))?;
-    graph.preprocessing = Some(input.clone());
     let (trained, epochs) = fit(request, &graph, &data, progress)?;
     onnx::write(&request.output, &dtmm_onnx::channels_first(trained.clone()))?;
     let accuracy = float::measured("test accuracy", &trained, &data.test, &input, request.threads, progress)?;
     let _ = std::fs::remove_file(checkpoint(&request.output));
     Ok(TrainReport {
-        arch: request.arch.clone(),
+        arch: graph.name.clone(),
         dataset: dataset_info(&data),
         seed: request.seed,
         output: request.output.display().to_string(),
@@ -65,6 +73,35 @@ pub fn train(request: &TrainRequest, progress: &dyn Progress) -> Result<TrainRep
         epochs,
         seconds: start.elapsed().as_secs_f64(),
     })
+}
+
+/// A graph that knows its input, and the samples in its shape.
+type Prepared = (Graph, Splits, Preprocessing);
+
+fn fresh(request: &TrainRequest, name: &str, data: Splits) -> Result<Prepared, Error> {
+    let input = match &request.preprocess {
+        PreprocessChoice::Fixed(p) => p.clone(),
+        PreprocessChoice::Auto => natural(&data.train),
+    };
+    let mut graph = dtmm_train::arch::build(name, data.train.shape, data.train.classes.len(), request.seed)
+        .map_err(|source| Error::train(name, source))?;
+    graph.preprocessing = Some(input.clone());
+    Ok((graph, data, input))
+}
+
+fn trained(
+    request: &TrainRequest,
+    path: &Path,
+    data: &Splits,
+    progress: &dyn Progress,
+) -> Result<Prepared, Error> {
+    let graph = load_float(path)?;
+    let shape = Input::of_graph(&graph)?;
+    let data = Splits { train: shape.fit(&data.train)?, test: shape.fit(&data.test)? };
+    let input = preprocess::chosen(&request.preprocess, &graph, &data.train, request.threads, progress)?;
+    let mut graph = trainable(&graph, &data.train, &input, request.threads)?;
+    graph.preprocessing = Some(input.clone());
+    Ok((graph, data, input))
 }
 
 fn fit(
@@ -85,9 +122,9 @@ fn fit(
         checkpoint: Some(checkpoint(&request.output)),
         ..FitOptions::default()
     };
-    let mut follow = Follow::new(progress, &format!("training {}", request.arch), &options, train.len());
+    let mut follow = Follow::new(progress, &format!("training {}", graph.name), &options, train.len());
     let fitted = dtmm_train::fit(graph, &train, Some(&validation), &options, &mut follow)
-        .map_err(|source| fitting::error(source, &request.arch, &request.output))?;
+        .map_err(|source| fitting::error(source, &graph.name, &request.output))?;
     follow.finish(&fitted.history);
     Ok((fitted.graph, fitting::epoch_rows(&fitted.history, 0)))
 }

@@ -8,14 +8,17 @@ use crate::args::{Common, DataArgs};
 use crate::output;
 use crate::progress::Terminal;
 
-/// Train an architecture from scratch and write it as ONNX
+/// Train an architecture from scratch, or a model further, and write it as ONNX
 ///
 /// An interrupted training goes on when the same command is started again.
 #[derive(Args)]
 pub struct Cmd {
     /// Architecture: vgg11, resnet12, resnet8, squeezenet, ds-cnn, mobilenet-v1-025, demo-cnn
-    #[arg(long, value_name = "NAME")]
-    arch: String,
+    #[arg(long, value_name = "NAME", required_unless_present = "from", conflicts_with = "from")]
+    arch: Option<String>,
+    /// Trained model (.onnx, .tflite) whose weights the training begins with; use a lower rate, such as 0.03
+    #[arg(long, value_name = "MODEL")]
+    from: Option<PathBuf>,
     #[command(flatten)]
     data: DataArgs,
     /// Passes over the training samples
@@ -37,8 +40,12 @@ pub struct Cmd {
 
 impl Cmd {
     pub fn run(&self, common: &Common, progress: &Terminal) -> anyhow::Result<()> {
+        let start = match &self.from {
+            Some(model) => dtmm::Start::Model(model.clone()),
+            None => dtmm::Start::Architecture(self.arch.clone().unwrap_or_default()),
+        };
         let request = dtmm::TrainRequest {
-            arch: self.arch.clone(),
+            start,
             data: self.data.source(common),
             preprocess: self.data.preprocess.choice(),
             epochs: self.epochs,

@@ -5,7 +5,6 @@
 
 mod count;
 mod finish;
-mod normalize;
 mod request;
 mod rounds;
 mod run_dir;
@@ -16,10 +15,10 @@ use dtmm_graph::{Graph, Preprocessing};
 use dtmm_pack::HostModel;
 use dtmm_report::{Accuracy, CompressReport};
 
-use crate::eval::Predictor;
 use crate::inspect::Facts;
+use crate::model::load_float;
 use crate::source::Input;
-use crate::{Error, Model, PreprocessChoice, Progress, files, fitting, float, load_model, preprocess};
+use crate::{Error, Progress, files, fitting, float, preprocess};
 
 pub use request::{CompressRequest, FlashBudget, ImportanceKind};
 use run_dir::RunDir;
@@ -73,31 +72,15 @@ pub fn compress(request: &CompressRequest, progress: &dyn Progress) -> Result<Co
 
 fn prepare<'a>(request: &'a CompressRequest, progress: &'a dyn Progress) -> Result<(Job<'a>, RunDir), Error> {
     let bytes = files::read(&request.model)?;
-    let graph = float_graph(request)?;
+    let graph = load_float(&request.model)?;
     let dense = Facts::of(&graph)?;
     let splits = fit_data(request, &graph)?;
-    let input = choose_input(request, &graph, &splits, progress)?;
+    let input = preprocess::chosen(&request.preprocess, &graph, &splits.train, request.threads, progress)?;
     let run = RunDir::open(&request.output, &request::key(request, &bytes, &splits, &input))?;
     let (train, validation) = fitting::hold_out(&splits.train, request.seed)?;
     let budget = request.flash.bytes(dense.size.dense_total);
     let graph = Graph { preprocessing: Some(input.clone()), ..graph };
     Ok((Job { request, progress, graph, input, train, validation, test: splits.test, dense, budget }, run))
-}
-
-/// The model as float; an int8 model is dequantised.
-fn float_graph(request: &CompressRequest) -> Result<Graph, Error> {
-    match load_model(&request.model)?.0 {
-        Model::Float(graph) => Ok(graph),
-        Model::Int8(graph) => dtmm_quant::dequantize(&graph)
-            .map(|(graph, _)| graph)
-            .map_err(|source| Error::Quant { model: graph.name.clone(), source }),
-        Model::Package(_) => Err(Error::Mismatch {
-            what: request.model.display().to_string(),
-            expected: "a model (.onnx, .tflite)".into(),
-            found: "a package".into(),
-            help: "compress the model that the package was made from".into(),
-        }),
-    }
 }
 
 fn fit_data(request: &CompressRequest, graph: &Graph) -> Result<Splits, Error> {
@@ -114,21 +97,6 @@ fn fit_data(request: &CompressRequest, graph: &Graph) -> Result<Splits, Error> {
         }
     }
     Ok(Splits { train: shape.fit(&splits.train)?, test: shape.fit(&splits.test)? })
-}
-
-fn choose_input(
-    request: &CompressRequest,
-    graph: &Graph,
-    splits: &Splits,
-    progress: &dyn Progress,
-) -> Result<Preprocessing, Error> {
-    match (&request.preprocess, &graph.preprocessing) {
-        (PreprocessChoice::Fixed(p), _) | (PreprocessChoice::Auto, Some(p)) => Ok(p.clone()),
-        (PreprocessChoice::Auto, None) => {
-            let predictor = Predictor::Float(Box::new(graph.clone()));
-            preprocess::best(&predictor, &splits.train, request.threads, progress)
-        }
-    }
 }
 
 /// The package as the host runs it.

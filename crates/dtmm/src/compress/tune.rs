@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use super::count::Counted;
 use super::request::ImportanceKind;
 use super::rounds::{Round, rounds};
-use super::{Job, RunDir, normalize};
+use super::{Job, RunDir};
 use crate::fitting::{self, Follow};
 use crate::train::augmentation;
+use crate::trainable::trainable;
 use crate::{Error, float};
 
 /// Batches whose gradients are averaged for importance.
@@ -57,7 +58,8 @@ struct State {
 pub fn prune_and_tune(job: &Job, run: &mut RunDir) -> Result<Tuned, Error> {
     let plan = rounds(job.dense.size.dense_total, job.budget, job.request.rounds, job.request.epochs);
     let mut tuned = Tuned {
-        graph: run.stage("trainable", || normalize::trainable(job))?,
+        graph: run
+            .stage("trainable", || trainable(&job.graph, &job.train, &job.input, job.request.threads))?,
         masks: Masks::new(),
         plan: PrunePlan::default(),
         rounds: vec![],

@@ -1,23 +1,29 @@
 //! Batch norms for a model whose own were folded away: without them fine-tuning recovers slowly or diverges.
 
-use dtmm_graph::{Graph, Op, TensorId, transform};
+use dtmm_data::Dataset;
+use dtmm_graph::{Graph, Op, Preprocessing, TensorId, transform};
 use dtmm_train::{ExecOptions, Executor, Mode};
 
-use super::Job;
 use crate::{Error, float};
 
 /// Training samples that give mean and variance.
 const SAMPLES: usize = 512;
 const BATCH: usize = 32;
 
-/// The graph to prune and train: the incoming one, with batch norms where it has none.
-pub fn trainable(job: &Job) -> Result<Graph, Error> {
-    let mut graph = job.graph.clone();
+/// The model with batch norms where it has none; `data` gives their means and variances.
+pub(crate) fn trainable(
+    model: &Graph,
+    data: &Dataset,
+    input: &Preprocessing,
+    threads: usize,
+) -> Result<Graph, Error> {
+    let mut graph = model.clone();
     if graph.nodes.iter().any(|n| matches!(n.op, Op::BatchNorm { .. })) {
         return Ok(graph);
     }
     let before = transform::unfold_batch_norm(&mut graph);
-    for (tensor, mean, variance) in statistics(job, &graph, &before)? {
+    let data = data.take(SAMPLES, 0);
+    for (tensor, mean, variance) in statistics(&graph, &before, (&data, input), threads)? {
         transform::set_batch_norm(&mut graph, tensor, &mean, &variance);
     }
     Ok(graph)
@@ -25,18 +31,22 @@ pub fn trainable(job: &Job) -> Result<Graph, Error> {
 
 type Moments = (TensorId, Vec<f32>, Vec<f32>);
 
-/// Mean and variance of each channel of each tensor over training samples.
-fn statistics(job: &Job, graph: &Graph, tensors: &[TensorId]) -> Result<Vec<Moments>, Error> {
+/// Mean and variance of each channel of each tensor over the samples.
+fn statistics(
+    graph: &Graph,
+    tensors: &[TensorId],
+    (data, input): (&Dataset, &Preprocessing),
+    threads: usize,
+) -> Result<Vec<Moments>, Error> {
     let fail = |source| Error::train(&graph.name, source);
-    let options = ExecOptions { threads: job.request.threads, keep_all: true };
+    let options = ExecOptions { threads, keep_all: true };
     let mut executor = Executor::new(graph, options).map_err(fail)?;
-    let data = job.train.take(SAMPLES, job.request.seed);
     let channels = |t: TensorId| graph.tensor(t).shape.last().copied().unwrap_or(1);
     let mut sums: Vec<Vec<[f64; 2]>> = tensors.iter().map(|&t| vec![[0.0; 2]; channels(t)]).collect();
     let mut counts = vec![0usize; tensors.len()];
     for start in (0..data.len()).step_by(BATCH) {
         let count = BATCH.min(data.len() - start);
-        let x = float::inputs(&data, start, count, &job.input);
+        let x = float::inputs(data, start, count, input);
         executor.forward(count, &[&x], Mode::Inference).map_err(fail)?;
         for ((&tensor, sums), count) in tensors.iter().zip(&mut sums).zip(&mut counts) {
             let values = executor.value(tensor).unwrap_or_default();
