@@ -58,9 +58,15 @@ pub(super) fn fill(
             }
             let column = |cell: usize| cell.wrapping_mul(stride).wrapping_add(phase);
             let value = |from: usize| g.pixel(pixels, from).map(|p| p.get(channel..).unwrap_or_default());
-            for i in (0..start).chain(end..cells.len()) {
-                let values = [value(column(i)), value(column(i).wrapping_add(apart))];
-                cells.get_mut(i).into_iter().for_each(|cell| *cell = slow(values));
+            if apart == 0 && start < end {
+                // Beside the row's pixels there is only padding.
+                cells.get_mut(..start).unwrap_or_default().fill(layout.blank);
+                cells.get_mut(end..).unwrap_or_default().fill(layout.blank);
+            } else {
+                for i in (0..start).chain(end..cells.len()) {
+                    let values = [value(column(i)), value(column(i).wrapping_add(apart))];
+                    cells.get_mut(i).into_iter().for_each(|cell| *cell = slow(values));
+                }
             }
             let first = column(start).wrapping_sub(pad).wrapping_mul(c).wrapping_add(channel);
             if let (Some(cells), Some(values)) = (cells.get_mut(start..end), pixels.get(first..)) {

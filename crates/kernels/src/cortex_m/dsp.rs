@@ -110,11 +110,28 @@ mod arithmetic {
         if source.end(cells.len(), BLOCK) > source.values.len() {
             return;
         }
-        let mut from = source.values.as_ptr().cast::<u32>();
-        for cell in cells {
-            // SAFETY: the last cell's four bytes lie inside the values.
-            *cell = super::halves(unsafe { from.read_unaligned() });
-            from = from.wrapping_byte_add(source.step);
+        if cells.is_empty() {
+            return;
+        }
+        // SAFETY: there are cells, and the last one's four bytes lie inside the values.
+        unsafe {
+            asm!(
+                "2:",
+                "ldr {odd}, [{from}]",
+                "add {from}, {step}",
+                "sxtb16 {even}, {odd}",
+                "sxtb16 {odd}, {odd}, ror #8",
+                "strd {even}, {odd}, [{to}], #8",
+                "cmp {to}, {end}",
+                "bne 2b",
+                from = inout(reg) source.values.as_ptr() => _,
+                step = in(reg) source.step,
+                to = inout(reg) cells.as_mut_ptr() => _,
+                end = in(reg) cells.as_mut_ptr_range().end,
+                even = out(reg) _,
+                odd = out(reg) _,
+                options(nostack),
+            );
         }
     }
 
@@ -225,14 +242,15 @@ mod arithmetic {
             "movlt \\sum, r11",
             "sub \\sum, lr",
             ".endm",
+            "add r0, #16",
             "push {{r0, r4-r11, lr}}",
-            "add r12, r0, #40",
+            "add r12, r0, #24",
             "ldm r12, {{r1-r3}}",
-            // On the stack: the next run, the tile's cells, its first output, outputs left, the row, saved registers.
+            // On the stack: the next run, the tile's cells, its first output, outputs left, `row.step`, saved registers.
             "push {{r0-r3}}",
             "2:",
             "ldr r12, [sp, #16]",
-            "ldm r12, {{r1-r4}}",
+            "ldmdb r12, {{r1-r4}}",
             "str r1, [sp]",
             "mov r5, r4",
             "mov r6, r4",
@@ -262,40 +280,42 @@ mod arithmetic {
             "b 3b",
             "7:",
             "ldr r12, [sp, #16]",
-            "add r12, #16",
             "ldm r12, {{r2, r8-r11, lr}}",
             "cmp r9, #0",
             "beq 9f",
+            "DTMM_FINISH r4",
+            "DTMM_FINISH r5",
+            "DTMM_FINISH r6",
+            "DTMM_FINISH r7",
             "ldrd r0, r1, [sp, #4]",
             "ldr r3, [sp, #12]",
-            "DTMM_FINISH r4",
             "strb r4, [r1]",
-            "cmp r3, #2",
-            "blt 8f",
-            "DTMM_FINISH r5",
-            "strb r5, [r1, r2]",
-            "cmp r3, #3",
-            "blt 8f",
-            "DTMM_FINISH r6",
-            "strb r6, [r1, r2, lsl #1]",
             "subs r3, #4",
             "blt 8f",
-            "DTMM_FINISH r7",
-            "add r8, r2, r2, lsl #1",
-            "strb r7, [r1, r8]",
             "add r0, #32",
-            "add r1, r1, r2, lsl #2",
+            "strb r5, [r1, r2]",
+            "strb r6, [r1, r2, lsl #1]",
+            "add r1, r1, r2, lsl #1",
+            "strb r7, [r1, r2]",
+            "add r1, r1, r2, lsl #1",
             "strd r0, r1, [sp, #4]",
             "str r3, [sp, #12]",
-            "cmp r3, #0",
-            "bne 2b",
+            "bgt 2b",
+            "add sp, #20",
+            "pop {{r4-r11, pc}}",
             "8:",
+            "adds r3, #2",
+            "it ge",
+            "strbge r5, [r1, r2]",
+            "it gt",
+            "strbgt r6, [r1, r2, lsl #1]",
             "add sp, #20",
             "pop {{r4-r11, pc}}",
             "9:",
             "add r12, #36",
             "stm r12, {{r4-r7}}",
-            "b 8b",
+            "add sp, #20",
+            "pop {{r4-r11, pc}}",
             ".purgem DTMM_BLOCK",
             ".purgem DTMM_FINISH",
         )

@@ -74,7 +74,11 @@ impl<'w> Workspace<'w> {
     ) -> Option<Self> {
         let units = rows.len().wrapping_mul(4) / E::UNIT;
         let limit = units.checked_sub(E::reach(geometry))?;
-        let place = Place { pitch: E::pitch(geometry), limit, block_bits: E::BLOCK.trailing_zeros() };
+        let (pitch, block_bits) = (E::pitch(geometry), E::BLOCK.trailing_zeros());
+        let last = (geometry.input.c >> block_bits).wrapping_sub(1).wrapping_mul(pitch);
+        let fits = |tap: &u32| (*tap as usize).wrapping_add(last) <= limit;
+        let whole = E::BLOCK > 1 && padded.is_empty() && taps.iter().all(fits);
+        let place = Place { pitch, limit, block_bits, whole };
         Some(Workspace { geometry, rows, taps, runs, padded, place })
     }
 }
@@ -131,15 +135,18 @@ impl<'a> Decoder<'a> {
     /// Lists the runs of a filter whose weights are used where they are; the number of weights.
     #[inline(never)]
     fn list(&mut self, w: &mut Workspace<'_>, listed: &mut usize) -> Option<usize> {
-        let mut list = List { runs: &mut *w.runs, len: 0, end: usize::MAX };
         let channels = w.geometry.input.c;
-        let used = match &mut self.index {
-            Index::Bitmap(index) if self.group >= channels => {
-                list_positions(index, w.taps, channels, &w.place, &mut list)
-            }
-            Index::Bitmap(index) => list_groups(index, w.taps, [channels, self.group], &w.place, &mut list),
-            index => list_groups(index, w.taps, [channels, self.group], &w.place, &mut list),
-        };
+        if let Index::Bitmap(index) = &mut self.index
+            && self.group >= channels
+            && w.place.whole
+        {
+            let mut local = index.clone();
+            *listed = list_positions(&mut local, w.taps, channels >> w.place.block_bits, w.runs)?;
+            *index = local;
+            return Some(listed.wrapping_sub(1).wrapping_mul(channels));
+        }
+        let mut list = List { runs: &mut *w.runs, len: 0, end: usize::MAX };
+        let used = list_groups(&mut self.index, w.taps, [channels, self.group], &w.place, &mut list);
         *listed = list.finish()?;
         used
     }
@@ -180,24 +187,23 @@ impl<'a> Decoder<'a> {
     }
 }
 
-/// Lists the stored ones of a filter's positions.
+/// Lists the stored ones of a filter's positions, which all lie inside the row buffer; the number of runs.
 #[inline(always)]
 fn list_positions(
-    mut index: impl Iterator<Item = bool>,
+    index: &mut impl Iterator<Item = bool>,
     taps: &[u32],
-    channels: usize,
-    place: &Place,
-    list: &mut List<'_>,
+    blocks: usize,
+    runs: &mut [Run],
 ) -> Option<usize> {
-    let blocks = channels >> place.block_bits;
-    let mut used = 0usize;
+    let all = runs.len();
+    let mut free = runs.iter_mut();
     for tap in taps {
         if index.next()? {
-            used = used.wrapping_add(channels);
-            list.push(place, *tap as usize, blocks)?;
+            *free.next()? = [*tap, blocks as u32];
         }
     }
-    Some(used)
+    *free.next()? = END;
+    Some(all.wrapping_sub(free.len()))
 }
 
 /// Lists the stored ones of a filter's groups.
@@ -234,6 +240,8 @@ struct Place {
     limit: usize,
     /// Logarithm of the channels of a block.
     block_bits: u32,
+    /// True when whole positions need no look at either.
+    whole: bool,
 }
 
 /// The runs of a filter so far.
