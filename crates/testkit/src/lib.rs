@@ -21,3 +21,8 @@ pub use weighted::{Form, Scales, Weighted, WeightedOp};
 
 /// The random numbers of all problems: the same on every computer.
 pub type Random = rand_chacha::ChaCha8Rng;
+
+/// The random numbers of a seed.
+pub fn random(seed: u64) -> Random {
+    rand::SeedableRng::seed_from_u64(seed)
+}
