@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use dtmm::{DataLayout, DataSource, FlashBudget, ImportanceKind, PreprocessChoice, Preprocessing};
+use dtmm::{DataLayout, DataSource, ImportanceKind, PreprocessChoice, Preprocessing, SizeBudget};
 
 /// Flags of every command.
 #[derive(Args)]
@@ -125,19 +125,116 @@ impl PreprocessArgs {
     }
 }
 
+/// One emulated core or all of them.
+#[derive(Clone, Copy)]
+pub enum CoreArg {
+    /// This one.
+    One(dtmm::Core),
+    /// Every core.
+    All,
+}
+
+impl CoreArg {
+    /// The cores, smallest first.
+    pub fn cores(self) -> Vec<dtmm::Core> {
+        match self {
+            CoreArg::One(core) => vec![core],
+            CoreArg::All => dtmm::Core::ALL.to_vec(),
+        }
+    }
+}
+
+impl std::str::FromStr for CoreArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.eq_ignore_ascii_case("all") {
+            return Ok(CoreArg::All);
+        }
+        text.parse().map(CoreArg::One).map_err(|e: dtmm::UnknownCore| e.to_string())
+    }
+}
+
 /// `131072`, `128K`, `1M` (powers of 1024) or `0.5x` (share of the dense int8 package).
-pub fn flash(text: &str) -> Result<FlashBudget, String> {
+pub fn size(text: &str) -> Result<SizeBudget, String> {
     let wrong = || format!("'{text}' is no size: write bytes (131072), 128K, 1M, or a share such as 0.5x");
     let number = |digits: &str| digits.trim().parse::<f64>().ok().filter(|v| v.is_finite() && *v > 0.0);
     if let Some(share) = text.strip_suffix(['x', 'X']) {
-        return number(share).map(FlashBudget::Share).ok_or_else(wrong);
+        return number(share).map(SizeBudget::Share).ok_or_else(wrong);
     }
     let (digits, unit) = match text.to_ascii_uppercase().trim_end_matches('B').to_owned() {
         t if t.ends_with('K') => (t.trim_end_matches('K').to_owned(), 1024.0),
         t if t.ends_with('M') => (t.trim_end_matches('M').to_owned(), 1024.0 * 1024.0),
         t => (t, 1.0),
     };
-    number(&digits).map(|v| FlashBudget::Bytes((v * unit).floor() as usize)).ok_or_else(wrong)
+    number(&digits).map(|v| SizeBudget::Bytes((v * unit).floor() as usize)).ok_or_else(wrong)
+}
+
+/// `50ms`, `0.05s`, `800us`, as seconds.
+pub fn time(text: &str) -> Result<f64, String> {
+    let (digits, factor) = match text.trim() {
+        t if t.ends_with("ms") => (&t[..t.len() - 2], 1e-3),
+        t if t.ends_with("us") => (&t[..t.len() - 2], 1e-6),
+        t if t.ends_with('s') => (&t[..t.len() - 1], 1.0),
+        t => (t, f64::NAN),
+    };
+    let value = digits.trim().parse::<f64>().map_or(f64::NAN, |v| v * factor);
+    if value.is_finite() && value > 0.0 {
+        Ok(value)
+    } else {
+        Err(format!("'{text}' is no time: write 50ms, 0.05s or 800us"))
+    }
+}
+
+/// `100M`, `16MHz`, `32000000`, as hertz.
+pub fn clock(text: &str) -> Result<f64, String> {
+    let upper = text.trim().to_ascii_uppercase();
+    let digits = upper.trim_end_matches("HZ");
+    let (digits, factor) = match digits {
+        t if t.ends_with('M') => (&t[..t.len() - 1], 1e6),
+        t if t.ends_with('K') => (&t[..t.len() - 1], 1e3),
+        t => (t, 1.0),
+    };
+    let value = digits.trim().parse::<f64>().map_or(f64::NAN, |v| v * factor);
+    if value.is_finite() && value > 0.0 {
+        Ok(value)
+    } else {
+        Err(format!("'{text}' is no clock: write 100M or 16MHz"))
+    }
+}
+
+/// Percentage points, as a fraction of 1.
+pub fn points(text: &str) -> Result<f64, String> {
+    let digits = text.trim().trim_end_matches("pp").trim();
+    let value = digits.parse::<f64>().unwrap_or(f64::NAN);
+    let good = value.is_finite() && (0.0..100.0).contains(&value);
+    if good {
+        Ok(value / 100.0)
+    } else {
+        Err(format!("'{text}' is no loss: write percentage points, such as 1.0"))
+    }
+}
+
+/// As [`size`], or a fraction such as `1/4` of the dense int8 package.
+pub fn budget(text: &str) -> Result<SizeBudget, String> {
+    let fraction = text.split_once('/').and_then(|(a, b)| {
+        let (a, b) = (a.trim().parse::<f64>().ok()?, b.trim().parse::<f64>().ok()?);
+        Some(a / b).filter(|share| share.is_finite() && *share > 0.0)
+    });
+    fraction.map_or_else(|| size(text), |share| Ok(SizeBudget::Share(share)))
+}
+
+/// `METHOD` or `METHOD@IMPORTANCE`.
+pub fn method_spec(text: &str) -> Result<String, String> {
+    let (method, importance) = text.split_once('@').map_or((text, None), |(m, i)| (m, Some(i)));
+    scheduler(method)?;
+    importance.map(self::importance).transpose()?;
+    Ok(text.to_owned())
+}
+
+/// A number of points between 1 and 64.
+pub fn points_of_sweep(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|n| (1..=64).contains(n)).ok_or_else(|| "write a number from 1 to 64".into())
 }
 
 /// The name of a pruning method.
@@ -158,13 +255,24 @@ mod tests {
 
     #[test]
     fn sizes_in_every_spelling() {
-        assert_eq!(flash("131072"), Ok(FlashBudget::Bytes(131_072)));
-        assert_eq!(flash("128K"), Ok(FlashBudget::Bytes(131_072)));
-        assert_eq!(flash("128kb"), Ok(FlashBudget::Bytes(131_072)));
-        assert_eq!(flash("1.5M"), Ok(FlashBudget::Bytes(1_572_864)));
-        assert_eq!(flash("0.5x"), Ok(FlashBudget::Share(0.5)));
+        assert_eq!(size("131072"), Ok(SizeBudget::Bytes(131_072)));
+        assert_eq!(size("128K"), Ok(SizeBudget::Bytes(131_072)));
+        assert_eq!(size("128kb"), Ok(SizeBudget::Bytes(131_072)));
+        assert_eq!(size("1.5M"), Ok(SizeBudget::Bytes(1_572_864)));
+        assert_eq!(size("0.5x"), Ok(SizeBudget::Share(0.5)));
+        assert_eq!(
+            (budget("1/4"), budget("0.5x")),
+            (Ok(SizeBudget::Share(0.25)), Ok(SizeBudget::Share(0.5)))
+        );
+        assert!(
+            budget("1/0").is_err() && method_spec("anneal@luck").is_err() && method_spec("anneal@l1").is_ok()
+        );
+        assert_eq!((time("50ms"), time("0.05s"), time("800us")), (Ok(0.05), Ok(0.05), Ok(0.0008)));
+        assert_eq!((clock("100M"), clock("16MHz"), clock("32000")), (Ok(1e8), Ok(1.6e7), Ok(32_000.0)));
+        assert_eq!((points("1.5"), points("2pp")), (Ok(0.015), Ok(0.02)));
+        assert!(time("50").is_err() && time("s").is_err() && clock("fast").is_err() && points("-1").is_err());
         for wrong in ["", "x", "-1K", "0", "12 apples", "NaN", "infx"] {
-            assert!(flash(wrong).is_err(), "{wrong}");
+            assert!(size(wrong).is_err(), "{wrong}");
         }
     }
 }

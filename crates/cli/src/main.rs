@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod budgets;
 mod cmd;
 mod output;
 mod progress;
@@ -25,6 +26,7 @@ enum Command {
     Inspect(cmd::inspect::Cmd),
     Train(cmd::train::Cmd),
     Compress(cmd::compress::Cmd),
+    Compare(cmd::compare::Cmd),
     Eval(cmd::eval::Cmd),
     Run(cmd::run::Cmd),
     Demo(cmd::demo::Cmd),
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Command::Inspect(c) => c.run(common),
         Command::Train(c) => c.run(common, &progress),
         Command::Compress(c) => c.run(common, &progress),
+        Command::Compare(c) => c.run(common, &progress),
         Command::Eval(c) => c.run(common, &progress),
         Command::Run(c) => c.run(common, &progress),
         Command::Demo(c) => c.run(common, &progress),

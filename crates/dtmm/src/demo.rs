@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use dtmm_report::CompressReport;
 
 use crate::{
-    CompressRequest, DataSource, Error, FlashBudget, ImportanceKind, Method, PreprocessChoice, Progress,
-    Start, TrainRequest, compress, train,
+    Budgets, CompressRequest, DataSource, Error, ImportanceKind, Method, PreprocessChoice, Progress, SizeBudget, Start,
+    TrainRequest, compress, train,
 };
 
 /// A demonstration.
@@ -52,7 +52,7 @@ pub fn demo(request: &DemoRequest, progress: &dyn Progress) -> Result<CompressRe
             model,
             data,
             preprocess: PreprocessChoice::Auto,
-            flash: FlashBudget::Share(BUDGET),
+            budgets: Budgets::flash(SizeBudget::Share(BUDGET)),
             epochs: 8,
             lr: None,
             rounds: 3,

@@ -89,6 +89,17 @@ pub enum Error {
         /// What is wrong.
         source: dtmm_pack::PackError,
     },
+    /// The package could not run on an emulated core.
+    #[error("core {core}")]
+    Emulate {
+        /// The core.
+        core: dtmm_emulate::Core,
+        /// What is missing or went wrong.
+        source: dtmm_emulate::EmulateError,
+    },
+    /// No board has this name.
+    #[error(transparent)]
+    Board(#[from] dtmm_boards::UnknownBoard),
     /// Importance could not be computed.
     #[error("importance of '{model}'")]
     Importance {
@@ -102,6 +113,8 @@ pub enum Error {
     Schedule {
         /// Model name.
         model: String,
+        /// The core's clock, for times in the advice.
+        clock_hz: Option<f64>,
         /// What is wrong.
         source: dtmm_prune::ScheduleError,
     },
@@ -125,14 +138,19 @@ pub enum Error {
         /// What to do.
         help: String,
     },
-    /// The package came out larger than the budget.
-    #[error("the package has {bytes} bytes, the budget is {budget}")]
+    /// The finished package takes more than a budget allows.
+    #[error("{resource} of the package: {taken}, the budget is {budget}")]
     OverBudget {
-        /// Bytes written.
-        bytes: usize,
-        /// Bytes allowed.
-        budget: usize,
+        /// Which budget.
+        resource: String,
+        /// What the package takes.
+        taken: String,
+        /// What was allowed.
+        budget: String,
     },
+    /// Time could not be estimated.
+    #[error("cost model")]
+    Cost(#[from] dtmm_cost::CostError),
     /// The output folder belongs to another run.
     #[error("{} holds the results of another run ({difference})", path.display())]
     OutputTaken {
@@ -194,8 +212,28 @@ impl Error {
                 format!("delete {} and start the same command again", path.display())
             }
             Error::Interrupted { .. } => "start the same command again to go on".to_owned(),
+            Error::Schedule { source: dtmm_prune::ScheduleError::Infeasible { budgets }, clock_hz, .. } => {
+                format!("feasible is {}", nearest(budgets, *clock_hz))
+            }
             Error::OverBudget { .. } => "raise the budget a little, or report this model".to_owned(),
             _ => return None,
         })
     }
+}
+
+/// The nearest feasible budgets as flags.
+fn nearest(budgets: &[dtmm_prune::Feasibility], clock_hz: Option<f64>) -> String {
+    use dtmm_prune::Resource;
+    let flag = |b: &dtmm_prune::Feasibility| {
+        let value = b.asked.max(b.nearest);
+        match (b.resource, clock_hz) {
+            (Resource::Flash, _) => format!("--flash {}", value.ceil()),
+            (Resource::Ram, _) => format!("--ram {}", value.ceil()),
+            (Resource::Cycles, Some(clock)) => {
+                format!("--latency {}us", (value / clock * 1e6).ceil())
+            }
+            (Resource::Cycles, None) => format!("{value:.0} cycles"),
+        }
+    };
+    budgets.iter().map(flag).collect::<Vec<_>>().join(" ")
 }

@@ -1,9 +1,10 @@
-//! The whole pipeline as functions: [`train()`], [`compress()`], [`eval()`], [`run()`], [`inspect()`], [`demo()`].
+//! The whole pipeline as functions: [`train()`], [`compress()`], [`compare()`], [`eval()`], [`run()`], [`inspect()`], [`demo()`].
 //!
 //! Each takes a plain request and gives a plain report of [`dtmm_report`]. Long work tells its [`Progress`] and stops
 //! when that says so; what is finished stays on disk and the same request goes on from there.
 #![forbid(unsafe_code)]
 
+mod compare;
 mod compress;
 mod demo;
 mod error;
@@ -24,7 +25,8 @@ mod source;
 mod train;
 mod trainable;
 
-pub use compress::{CompressRequest, FlashBudget, ImportanceKind, compress};
+pub use compare::{CompareRequest, MethodSpec, compare};
+pub use compress::{Budgets, CompressRequest, ImportanceKind, Objective, SizeBudget, compress, sweep};
 pub use demo::{DemoRequest, demo};
 pub use dtmm_data::Split;
 pub use dtmm_graph::Preprocessing;

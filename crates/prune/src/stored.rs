@@ -18,6 +18,8 @@ pub struct StoredLayer {
     pub weight_bytes: u64,
     /// Bytes that say where they are.
     pub index_bytes: u64,
+    /// Units that the index marks: weights, kernels, groups or filterlets.
+    pub units: u64,
 }
 
 /// Every layer with weights of a pruned graph in the storage form of `method`, or dense where that is smaller; `None`
@@ -36,14 +38,15 @@ pub fn stored(graph: &Graph, masks: &Masks, method: Method) -> Option<Vec<Stored
 
 fn layer(layer: &PrunableLayer, masks: &Masks, method: Method) -> StoredLayer {
     let layout = &layer.layout;
-    let dense = (Index::None, layout.len() as u64, 0);
+    let dense = (Index::None, layout.len() as u64, 0, 0);
     let mask = masks.get(&layer.weights).filter(|m| !layout.depthwise && m.len() == layout.len());
     let sparse = mask.and_then(|mask| form(layout, mask, method));
-    let (index, weight_bytes, index_bytes) = sparse.filter(|s| s.1 + s.2 < dense.1).unwrap_or(dense);
-    StoredLayer { name: layer.name.clone(), index, weight_bytes, index_bytes }
+    let (index, weight_bytes, index_bytes, units) = sparse.filter(|s| s.1 + s.2 < dense.1).unwrap_or(dense);
+    StoredLayer { name: layer.name.clone(), index, weight_bytes, index_bytes, units }
 }
 
-type Bytes = (Index, u64, u64);
+/// Index, bytes of weights, bytes of index, units.
+type Bytes = (Index, u64, u64, u64);
 
 fn form(layout: &WeightLayout, mask: &[bool], method: Method) -> Option<Bytes> {
     match method {
@@ -71,7 +74,7 @@ fn rows(layout: &WeightLayout, mask: &[bool]) -> Bytes {
             last = column;
         }
     }
-    (Index::Csr, entries, entries + row_starts(layout, entries))
+    (Index::Csr, entries, entries + row_starts(layout, entries), entries)
 }
 
 /// `None` when a kernel keeps more than a pattern holds.
@@ -86,7 +89,12 @@ fn kernels(layout: &WeightLayout, mask: &[bool]) -> Option<Bytes> {
         }
     }
     let channel_and_pattern = (kept * 11).div_ceil(8);
-    Some((Index::Pattern, kept * PATTERN_WEIGHTS as u64, channel_and_pattern + row_starts(layout, kept)))
+    Some((
+        Index::Pattern,
+        kept * PATTERN_WEIGHTS as u64,
+        channel_and_pattern + row_starts(layout, kept),
+        kept,
+    ))
 }
 
 /// `None` when a group keeps more than two weights.
@@ -97,12 +105,12 @@ fn of_four(layout: &WeightLayout, mask: &[bool]) -> Option<Bytes> {
         return None;
     }
     let weights: usize = groups().map(|g| n.min(g.len())).sum();
-    Some((Index::Positions, weights as u64, (weights as u64).div_ceil(4)))
+    Some((Index::Positions, weights as u64, (weights as u64).div_ceil(4), groups().count() as u64))
 }
 
 fn pairs(layout: &WeightLayout, mask: &[bool]) -> Bytes {
     let kept = mask.chunks(layout.channels).filter(|filterlet| filterlet.contains(&true)).count() as u64;
-    (Index::Pairs, kept * layout.channels as u64, 2 * kept + 2 * layout.filters as u64)
+    (Index::Pairs, kept * layout.channels as u64, 2 * kept + 2 * layout.filters as u64, kept)
 }
 
 #[cfg(test)]
@@ -118,9 +126,9 @@ mod tests {
     #[test]
     fn rows_count_weights_distances_and_starts() {
         // Columns 0, 100, ... of rows of 576.
-        assert_eq!(rows(&LAYOUT, &mask(|e| e % 576 % 100 == 0)), (Index::Csr, 12, 12 + 4));
+        assert_eq!(rows(&LAYOUT, &mask(|e| e % 576 % 100 == 0)), (Index::Csr, 12, 12 + 4, 12));
         // 300 columns are farther than a byte reaches.
-        assert_eq!(rows(&LAYOUT, &mask(|e| e % 576 == 300)), (Index::Csr, 4, 4 + 4));
+        assert_eq!(rows(&LAYOUT, &mask(|e| e % 576 == 300)), (Index::Csr, 4, 4 + 4, 4));
         let large = WeightLayout { filters: 256, positions: 9, channels: 256, depthwise: false };
         let kept = vec![true; large.len()];
         assert_eq!(rows(&large, &kept).2, large.len() as u64 + 4 * 256);
@@ -129,21 +137,21 @@ mod tests {
     #[test]
     fn a_filterlet_costs_its_channels_and_two_bytes() {
         let kept = mask(|e| e / 64 % 3 == 0);
-        assert_eq!(pairs(&LAYOUT, &kept), (Index::Pairs, 6 * 64, 12 + 4));
+        assert_eq!(pairs(&LAYOUT, &kept), (Index::Pairs, 6 * 64, 12 + 4, 6));
     }
 
     #[test]
     fn patterns_are_stored_whole() {
         // Position 4 of every even channel: one weight kept, four stored.
         let kept = mask(|e| e / 64 % 9 == 4 && e % 2 == 0);
-        assert_eq!(kernels(&LAYOUT, &kept), Some((Index::Pattern, 4 * 64, 88 + 4)));
+        assert_eq!(kernels(&LAYOUT, &kept), Some((Index::Pattern, 4 * 64, 88 + 4, 64)));
         assert_eq!(kernels(&LAYOUT, &mask(|_| true)), None);
     }
 
     #[test]
     fn every_group_of_four_is_stored() {
         let kept = mask(|e| e % 16 == 3);
-        assert_eq!(of_four(&LAYOUT, &kept), Some((Index::Positions, 288, 72)));
+        assert_eq!(of_four(&LAYOUT, &kept), Some((Index::Positions, 288, 72, 288)));
         assert_eq!(of_four(&LAYOUT, &mask(|e| e % 4 < 3)), None);
     }
 }

@@ -8,9 +8,6 @@ mod html;
 mod text;
 mod types;
 
-pub use html::{HtmlError, compress_html};
+pub use html::{HtmlError, compare_html, compress_html};
 pub use text::{Human, bytes, percent};
-pub use types::{
-    Accuracy, ClassRow, CompressReport, DatasetInfo, EpochRow, EvalReport, Flash, InspectReport, LayerRow,
-    Ram, RamPoint, RoundRow, RunReport, TrainReport, Versions,
-};
+pub use types::{Accuracy, Bound, BudgetRow, ClassRow, CompareReport, CompareRow, CompressReport, CoreLatency, DatasetInfo, EpochRow, EvalReport, Flash, InspectReport, KeptMap, LayerRow, Ram, RamPoint, RoundRow, RunReport, TensorBytes, TrainReport, Versions};

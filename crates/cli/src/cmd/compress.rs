@@ -3,13 +3,16 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use dtmm::{FlashBudget, ImportanceKind, Method};
+use dtmm::{ImportanceKind, Method};
 
 use crate::args::{self, Common, DataArgs};
+use crate::budgets::BudgetArgs;
 use crate::output;
 use crate::progress::Terminal;
 
-/// Prune, fine-tune, quantize and pack a model so that it fits a flash budget
+/// Prune, fine-tune, quantize and pack a model so that it fits its budgets
+///
+/// Any mix of --flash, --ram, --latency, --max-drop and --board; with only --max-drop, the smallest package is sought.
 ///
 /// Writes OUT/model.dtmm (the package), OUT/model.onnx (the pruned float model), OUT/report.json and OUT/report.html.
 /// An interrupted run goes on when the same command is started again.
@@ -19,9 +22,8 @@ pub struct Cmd {
     model: PathBuf,
     #[command(flatten)]
     data: DataArgs,
-    /// Flash budget of the package: 128K, 1M, bytes, or 0.5x (share of the dense int8 package)
-    #[arg(long, value_parser = args::flash, value_name = "SIZE")]
-    flash: FlashBudget,
+    #[command(flatten)]
+    budgets: BudgetArgs,
     /// Fine-tuning epochs, over all pruning rounds
     #[arg(long, default_value_t = 12, value_name = "N")]
     epochs: usize,
@@ -42,6 +44,10 @@ pub struct Cmd {
     /// Samples in one step
     #[arg(long, default_value_t = 128, value_name = "N")]
     batch: usize,
+    /// Instead of one package, N packages between the loosest and the given budgets, each fine-tuned from the one before
+    /// for --epochs epochs
+    #[arg(long, value_name = "N", value_parser = args::points_of_sweep)]
+    pareto: Option<usize>,
     /// Output folder
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
@@ -57,7 +63,7 @@ impl Cmd {
             model: self.model.clone(),
             data: self.data.source(common),
             preprocess: self.data.preprocess.choice(),
-            flash: self.flash,
+            budgets: self.budgets.budgets(),
             epochs: self.epochs,
             lr: self.lr,
             rounds: self.rounds,
@@ -68,8 +74,17 @@ impl Cmd {
             seed: common.seed,
             threads: common.threads,
         };
-        output::print(common, &dtmm::compress(&request, progress)?)?;
+        if let Some(points) = self.pareto {
+            output::print(common, &dtmm::sweep(&request, points, progress)?)?;
+            output::note(common, &format!("report: {}", output.join("pareto.html").display()));
+            return Ok(());
+        }
+        let report = dtmm::compress(&request, progress)?;
+        output::print(common, &report)?;
         output::note(common, &format!("report: {}", output.join("report.html").display()));
+        let missed: Vec<&str> =
+            report.budgets.iter().filter(|b| !b.kept).map(|b| b.resource.as_str()).collect();
+        anyhow::ensure!(missed.is_empty(), "missed after the last measurement: {}", missed.join(", "));
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! One file for each subcommand: a `Cmd` with its flags and a `run`.
 
+pub mod compare;
 pub mod compress;
 pub mod demo;
 pub mod eval;

@@ -6,6 +6,8 @@ use dtmm_quant::{Clipping, QuantOptions};
 use dtmm_report::{Accuracy, CompressReport, DatasetInfo, Flash, LayerRow, Ram, Versions};
 
 use super::count::Counted;
+use super::explain;
+use super::plan::take;
 use super::tune::Tuned;
 use super::{Job, RunDir, host};
 use crate::inspect::{ram_points, storage_name};
@@ -24,11 +26,29 @@ pub fn quantize_and_pack(job: &Job, tuned: &Tuned, run: &mut RunDir) -> Result<P
         Ok(graph)
     })?;
     let packed = pack_int8(&graph)?;
-    // The package cannot store what the other methods count; those were held to the budget by their own count.
-    if job.request.scheduler.has_package() && packed.bytes.len() > job.budget {
-        return Err(Error::OverBudget { bytes: packed.bytes.len(), budget: job.budget });
-    }
+    within(job, tuned, &packed)?;
     Ok(packed)
+}
+
+/// What was promised is kept by the bytes that will be written.
+fn within(job: &Job, tuned: &Tuned, packed: &PackResult) -> Result<(), Error> {
+    // The package cannot store what the other methods count; those were held to the budget by their own count.
+    let flash = if job.request.scheduler.has_package() { packed.bytes.len() } else { 0 };
+    let ram = packed.plan.arena_bytes;
+    for (resource, taken, limit) in [("flash", flash, job.ceilings.flash), ("RAM", ram, job.ceilings.ram)] {
+        if let Some(limit) = limit.filter(|&limit| taken > limit) {
+            let [taken, budget] = [taken, limit].map(dtmm_report::bytes);
+            return Err(Error::OverBudget { resource: resource.into(), taken, budget });
+        }
+    }
+    let cycles = take(job, &tuned.graph, &tuned.masks)?.cycles.unwrap_or(0.0);
+    match job.ceilings.cycles.filter(|&limit| cycles > limit) {
+        None => Ok(()),
+        Some(limit) => {
+            let [taken, budget] = [cycles, limit].map(|c| format!("{c:.0} cycles"));
+            Err(Error::OverBudget { resource: "latency".into(), taken, budget })
+        }
+    }
 }
 
 fn quantize(job: &Job, graph: &Graph) -> Result<Graph, Error> {
@@ -53,9 +73,10 @@ pub fn report(
     accuracy: Accuracy,
     seconds: f64,
 ) -> Result<CompressReport, Error> {
-    let layers = layer_rows(job, tuned, packed);
     let method = job.request.scheduler;
     let counted = Counted::of(&tuned.graph, &tuned.masks, method)?;
+    let mut layers = layer_rows(job, tuned, packed);
+    explain::layers(job, tuned, &counted, &mut layers)?;
     let own = |bytes: usize| if method.has_package() { packed.bytes.len() } else { bytes };
     Ok(CompressReport {
         versions: Versions {
@@ -73,20 +94,26 @@ pub fn report(
         scheduler: method.name().into(),
         importance: job.request.importance.name().into(),
         preprocessing: describe(&job.input),
-        accuracy,
+        accuracy: accuracy.clone(),
         flash: Flash {
             dense_int8_bytes: job.dense.size.dense_total,
-            budget_bytes: job.budget,
+            budget_bytes: job.ceilings.flash,
             package_bytes: packed.bytes.len(),
             stored_bytes: own(counted.flash),
             index_bytes: counted.index,
-            storage: counted.storage,
+            storage: counted.storage.clone(),
         },
         ram: Ram {
             dense_arena_bytes: job.dense.plan.arena_bytes,
             arena_bytes: packed.plan.arena_bytes,
+            budget_bytes: job.ceilings.ram,
+            peak_layer: explain::peak_layer(&packed.plan),
+            binding: explain::binding(&packed.plan),
             timeline: ram_points(&packed.plan),
         },
+        latency: explain::latency(job, &counted)?,
+        budgets: explain::budgets(job, &counted, packed, &accuracy)?,
+        bound: explain::bound(&tuned.plan),
         kept_weights: packed.layers.iter().map(|l| l.nonzero).sum(),
         total_weights: job.dense.layers.iter().map(|l| l.dense_weights).sum(),
         layers,
@@ -130,7 +157,7 @@ fn scaled_macs(before: &LayerRow, after: &PackedRow) -> u64 {
 
 /// Writes the package, the pruned float model and the reports; the JSON report last, as the mark of a finished run.
 pub fn write(job: &Job, tuned: &Tuned, packed: &PackResult, report: &CompressReport) -> Result<(), Error> {
-    let out = &job.request.output;
+    let out = &job.output;
     let mut graph = tuned.graph.clone();
     zero_masked(&mut graph, &tuned.masks);
     onnx::write(&out.join("model.onnx"), &graph)?;

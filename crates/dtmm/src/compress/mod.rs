@@ -3,16 +3,26 @@
 //! The stages, each stored in the run directory: measure the float model; rounds of importance → schedule → apply →
 //! fine-tune; calibrate, quantize and pack; measure the package.
 
+mod budgets;
 mod count;
+mod explain;
 mod finish;
+mod importance;
+mod plan;
 mod request;
 mod rounds;
 mod run_dir;
+mod smallest;
+mod sweep;
 mod tune;
 
+use std::path::PathBuf;
+
+use dtmm_cost::CostModel;
 use dtmm_data::{Dataset, Splits};
-use dtmm_graph::{Graph, Preprocessing};
+use dtmm_graph::{Graph, Masks, Preprocessing};
 use dtmm_pack::HostModel;
+use dtmm_prune::Method;
 use dtmm_report::{Accuracy, CompressReport};
 
 use crate::inspect::Facts;
@@ -20,8 +30,13 @@ use crate::model::load_float;
 use crate::source::Input;
 use crate::{Error, Progress, files, fitting, float, preprocess};
 
-pub use request::{CompressRequest, FlashBudget, ImportanceKind};
+pub use budgets::{Budgets, Objective, SizeBudget};
+use budgets::{Ceilings, Target};
+use count::Counted;
+pub use request::{CompressRequest, ImportanceKind};
 use run_dir::RunDir;
+pub use sweep::sweep;
+use tune::Tuned;
 
 /// Everything that the stages work on; nothing of it changes.
 struct Job<'a> {
@@ -38,7 +53,16 @@ struct Job<'a> {
     test: Dataset,
     /// The unpruned package.
     dense: Facts,
-    budget: usize,
+    /// What it takes.
+    unpruned: Ceilings,
+    /// What the result may take.
+    ceilings: Ceilings,
+    /// The budgets with what a board fills in.
+    budgets: Budgets,
+    target: Target,
+    costs: CostModel,
+    /// Where the results go.
+    output: PathBuf,
 }
 
 /// Compresses a model into `request.output`. A run that was killed goes on; a finished one gives its report again.
@@ -46,41 +70,80 @@ struct Job<'a> {
 /// # Errors
 /// Bad input, an impossible budget, an output folder of another run, interruption.
 pub fn compress(request: &CompressRequest, progress: &dyn Progress) -> Result<CompressReport, Error> {
-    let (job, mut run) = prepare(request, progress)?;
+    let (job, mut run) = prepare(request, 0, progress)?;
     let report_path = request.output.join("report.json");
     if let Ok(text) = std::fs::read(&report_path)
         && let Ok(report) = serde_json::from_slice(&text)
     {
         return Ok(report);
     }
-    let float = run.stage("float", || {
-        let (threads, progress) = (request.threads, progress);
-        float::measured("float accuracy", &job.graph, &job.test, &job.input, threads, progress)
-    })?;
-    let tuned = tune::prune_and_tune(&job, &mut run)?;
-    let pruned = run.stage("pruned", || {
-        let (threads, progress) = (request.threads, progress);
-        float::measured("pruned accuracy", &tuned.graph, &job.test, &job.input, threads, progress)
-    })?;
-    let packed = finish::quantize_and_pack(&job, &tuned, &mut run)?;
-    let int8 = run.stage("int8", || finish::measure(&job, &packed))?;
+    let tuned = match job.budgets.objective() {
+        Objective::Drop => tune::prune_and_tune(&job, &mut run, &job.ceilings)?,
+        objective => smallest::smallest(&job, &mut run, objective, job.budgets.max_drop.unwrap_or(0.0))?,
+    };
+    finish(&job, &mut run, &tuned)
+}
+
+/// Quantizes, packs, measures and writes a tuned model.
+fn finish(job: &Job, run: &mut RunDir, tuned: &Tuned) -> Result<CompressReport, Error> {
+    let (threads, progress) = (job.request.threads, job.progress);
+    let measure =
+        |stage: &str, graph: &Graph| float::measured(stage, graph, &job.test, &job.input, threads, progress);
+    let float = run.stage("float", || measure("float accuracy", &job.graph))?;
+    let pruned = run.stage("pruned", || measure("pruned accuracy", &tuned.graph))?;
+    let packed = finish::quantize_and_pack(job, tuned, run)?;
+    let int8 = run.stage("int8", || finish::measure(job, &packed))?;
     let accuracy = Accuracy { float, pruned, int8 };
-    let report = finish::report(&job, &tuned, &packed, accuracy, run.seconds())?;
-    finish::write(&job, &tuned, &packed, &report)?;
+    let report = finish::report(job, tuned, &packed, accuracy, run.seconds())?;
+    finish::write(job, tuned, &packed, &report)?;
     Ok(report)
 }
 
-fn prepare<'a>(request: &'a CompressRequest, progress: &'a dyn Progress) -> Result<(Job<'a>, RunDir), Error> {
+/// Reads and checks everything; `points` of a sweep are part of the request's key, 0 is a single package.
+fn prepare<'a>(
+    request: &'a CompressRequest,
+    points: usize,
+    progress: &'a dyn Progress,
+) -> Result<(Job<'a>, RunDir), Error> {
+    let (budgets, target) = request.budgets.resolve()?;
     let bytes = files::read(&request.model)?;
     let graph = load_float(&request.model)?;
     let dense = Facts::of(&graph)?;
+    let costs = CostModel::builtin();
+    let cycles = Counted::of(&graph, &Masks::new(), Method::Lagrangian)?.cycles(&costs, target.core)?;
     let splits = fit_data(request, &graph)?;
     let input = preprocess::chosen(&request.preprocess, &graph, &splits.train, request.threads, progress)?;
-    let run = RunDir::open(&request.output, &request::key(request, &bytes, &splits, &input))?;
+    let run = RunDir::open(&request.output, &request::key(request, points, &bytes, (&splits, &input)))?;
     let (train, validation) = fitting::hold_out(&splits.train, request.seed)?;
-    let budget = request.flash.bytes(dense.size.dense_total);
+    let unpruned = Ceilings {
+        flash: Some(dense.size.dense_total),
+        ram: Some(dense.plan.arena_bytes),
+        cycles: Some(cycles),
+    };
+    let ceilings = Ceilings {
+        flash: budgets.flash.map(|b| b.bytes(dense.size.dense_total)),
+        ram: budgets.ram.map(|b| b.bytes(dense.plan.arena_bytes)),
+        cycles: budgets.latency.zip(target.clock_hz).map(|(seconds, clock)| seconds * clock),
+    };
     let graph = Graph { preprocessing: Some(input.clone()), ..graph };
-    Ok((Job { request, progress, graph, input, train, validation, test: splits.test, dense, budget }, run))
+    let (test, output) = (splits.test, request.output.clone());
+    let job = Job {
+        request,
+        progress,
+        graph,
+        input,
+        train,
+        validation,
+        test,
+        dense,
+        unpruned,
+        ceilings,
+        budgets,
+        target,
+        costs,
+        output,
+    };
+    Ok((job, run))
 }
 
 fn fit_data(request: &CompressRequest, graph: &Graph) -> Result<Splits, Error> {

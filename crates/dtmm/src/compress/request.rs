@@ -8,26 +8,8 @@ use dtmm_prune::Method;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::budgets::Budgets;
 use crate::{DataSource, PreprocessChoice};
-
-/// A flash budget.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum FlashBudget {
-    /// Bytes of the whole package.
-    Bytes(usize),
-    /// Share of the dense int8 package.
-    Share(f64),
-}
-
-impl FlashBudget {
-    /// The budget in bytes for a model whose dense package has `dense` bytes.
-    pub fn bytes(self, dense: usize) -> usize {
-        match self {
-            FlashBudget::Bytes(n) => n,
-            FlashBudget::Share(share) => (dense as f64 * share).floor() as usize,
-        }
-    }
-}
 
 /// How the importance of a weight is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,8 +60,8 @@ pub struct CompressRequest {
     pub data: DataSource,
     /// From raw sample to model input.
     pub preprocess: PreprocessChoice,
-    /// Budget of the package.
-    pub flash: FlashBudget,
+    /// What the package may take.
+    pub budgets: Budgets,
     /// Fine-tuning epochs over all rounds; 0 prunes without training.
     pub epochs: usize,
     /// Highest learning rate; `None` lets the model decide.
@@ -101,18 +83,20 @@ pub struct CompressRequest {
 }
 
 /// Everything that the result depends on.
-pub(super) fn key(request: &CompressRequest, model: &[u8], data: &Splits, input: &Preprocessing) -> Value {
-    let flash = match request.flash {
-        FlashBudget::Bytes(n) => json!(n),
-        FlashBudget::Share(s) => json!(format!("{s}x")),
-    };
+pub(super) fn key(
+    request: &CompressRequest,
+    points: usize,
+    model: &[u8],
+    (data, input): (&Splits, &Preprocessing),
+) -> Value {
     json!({
         "dtmm": env!("CARGO_PKG_VERSION"),
         "model": hex(&Sha256::digest(model)),
         "train_data": digest(&data.train),
         "test_data": digest(&data.test),
         "preprocessing": format!("{input:?}"),
-        "flash": flash,
+        "budgets": request.budgets.key(),
+        "points": points,
         "epochs": request.epochs,
         "lr": request.lr,
         "rounds": request.rounds,

@@ -20,6 +20,8 @@ struct Stored<T> {
 /// `OUT/run`: stage results of one compression.
 pub struct RunDir {
     folder: PathBuf,
+    /// Before the names of all stages.
+    prefix: String,
     seconds: f64,
 }
 
@@ -43,7 +45,7 @@ impl RunDir {
         } else {
             files::write(&key_file, pretty(key).as_bytes())?;
         }
-        Ok(RunDir { folder, seconds: 0.0 })
+        Ok(RunDir { folder, prefix: String::new(), seconds: 0.0 })
     }
 
     /// The stored result of stage `name`, or the computed one, stored.
@@ -71,7 +73,15 @@ impl RunDir {
 
     /// A file in the run directory.
     pub fn file(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+        self.folder.join(format!("{}{name}", self.prefix))
+    }
+
+    /// Does `work` with `prefix` before the names of its stages.
+    pub fn scoped<T>(&mut self, prefix: &str, work: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = std::mem::replace(&mut self.prefix, prefix.to_owned());
+        let result = work(self);
+        self.prefix = outer;
+        result
     }
 
     /// Seconds that the stages took so far, over all starts.

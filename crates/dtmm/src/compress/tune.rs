@@ -1,14 +1,14 @@
 //! Rounds of importance → schedule → apply → fine-tune.
 
 use dtmm_graph::{Graph, Masks, Op};
-use dtmm_pack::SizeModel;
-use dtmm_prune::{Importance, PackageSize, PrunePlan};
+use dtmm_prune::PrunePlan;
 use dtmm_report::{EpochRow, RoundRow};
-use dtmm_train::{Distillation, FitOptions, GradientOptions, Loss, Optimizer, Schedule};
+use dtmm_train::{Distillation, FitOptions, Loss, Optimizer, Schedule};
 use serde::{Deserialize, Serialize};
 
-use super::count::Counted;
-use super::request::ImportanceKind;
+use super::budgets::Ceilings;
+use super::importance::importance;
+use super::plan::{Fitting, apply, fitting_plan};
 use super::rounds::{Round, rounds};
 use super::{Job, RunDir};
 use crate::fitting::{self, Follow};
@@ -16,15 +16,6 @@ use crate::train::augmentation;
 use crate::trainable::trainable;
 use crate::{Error, float};
 
-/// Batches whose gradients are averaged for importance.
-const GRADIENT_BATCHES: usize = 32;
-/// Fisher information squares the gradient of each batch, so small batches tell more.
-const FISHER_BATCH: usize = 4;
-const FISHER_BATCHES: usize = 256;
-/// How often the scheduler is asked for a plan that uses the budget.
-const MOST_ATTEMPTS: usize = 7;
-/// A plan that leaves less than one part in so many unused is good enough.
-const SLACK: usize = 200;
 /// Softening of the teacher's answers, and their weight against the labels.
 const TEMPERATURE: f32 = 3.0;
 const TEACHER_SHARE: f32 = 0.7;
@@ -33,7 +24,8 @@ const LR_WITH_BATCH_NORM: f32 = 0.03;
 const LR_WITHOUT: f32 = 1e-3;
 const WEIGHT_DECAY: f32 = 1e-4;
 
-/// The pruned and fine-tuned model.
+/// The model on its way: pruned and fine-tuned so far.
+#[derive(Clone)]
 pub struct Tuned {
     /// Pruned weights are exact zeros, dead channels are gone.
     pub graph: Graph,
@@ -55,155 +47,94 @@ struct State {
     epochs: Vec<EpochRow>,
 }
 
-pub fn prune_and_tune(job: &Job, run: &mut RunDir) -> Result<Tuned, Error> {
-    let plan = rounds(job.dense.size.dense_total, job.budget, job.request.rounds, job.request.epochs);
-    let mut tuned = Tuned {
+/// A plan as it is stored.
+#[derive(Serialize, Deserialize)]
+struct Planned {
+    plan: PrunePlan,
+    taken: Ceilings,
+}
+
+/// The model before any pruning.
+pub fn untouched(job: &Job, run: &mut RunDir) -> Result<Tuned, Error> {
+    Ok(Tuned {
         graph: run
             .stage("trainable", || trainable(&job.graph, &job.train, &job.input, job.request.threads))?,
         masks: Masks::new(),
         plan: PrunePlan::default(),
         rounds: vec![],
         epochs: vec![],
-    };
-    for (k, round) in plan.iter().enumerate() {
-        let plan = run.stage(&format!("round-{}-plan", k + 1), || prune(job, &tuned, round, k))?;
-        let (graph, masks) = apply(job, tuned.graph.clone(), &plan)?;
-        let checkpoint = run.file(&format!("round-{}.checkpoint", k + 1));
-        let last = k + 1 == job.request.rounds.min(job.request.epochs).max(1);
-        let state = run.stage(&format!("round-{}", k + 1), || {
-            fine_tune(
-                job,
-                &tuned,
-                (graph, masks, plan),
-                Step { round, number: k + 1, last, checkpoint: &checkpoint },
-            )
-        })?;
-        let _ = std::fs::remove_file(&checkpoint);
-        tuned.graph = state.graph;
-        tuned.masks = state.masks;
-        tuned.plan = state.plan;
-        tuned.rounds.push(state.row);
-        tuned.epochs.extend(state.epochs);
+    })
+}
+
+/// Prunes down to `target` in rounds, from the model before any pruning.
+pub fn prune_and_tune(job: &Job, run: &mut RunDir, target: &Ceilings) -> Result<Tuned, Error> {
+    let all = rounds(&job.unpruned, target, job.request.rounds, job.request.epochs);
+    let mut tuned = untouched(job, run)?;
+    for (k, round) in all.iter().enumerate() {
+        tuned = step(job, run, &tuned, Step { round, number: k + 1, last: k + 1 == all.len() })?;
     }
     Ok(tuned)
 }
 
-/// The masks of one round, for the graph as the round before left it.
-fn prune(job: &Job, before: &Tuned, round: &Round, k: usize) -> Result<PrunePlan, Error> {
-    job.progress.begin(&format!("importance, round {}", k + 1), 1);
-    let importance = importance(job, before, k)?;
-    let (plan, bytes) = fitting_plan(job, before, &importance, round.target)?;
-    let (bytes, target) = (dtmm_report::bytes(bytes), dtmm_report::bytes(round.target));
-    job.progress.end(&format!("{bytes} of {target}"));
-    Ok(plan)
+/// Which round is at work.
+#[derive(Clone, Copy)]
+pub struct Step<'a> {
+    pub round: &'a Round,
+    /// Names the round's stages, from 1.
+    pub number: usize,
+    /// The rate runs down to nothing.
+    pub last: bool,
 }
 
-fn importance(job: &Job, before: &Tuned, k: usize) -> Result<Importance, Error> {
-    let graph = &before.graph;
-    let (batch, batches) = match job.request.importance {
-        ImportanceKind::Taylor => (64, GRADIENT_BATCHES),
-        _ => (FISHER_BATCH, FISHER_BATCHES),
-    };
-    let options = GradientOptions {
-        batches,
-        batch,
-        seed: job.request.seed.wrapping_add(k as u64),
-        threads: job.request.threads,
-        masks: before.masks.clone(),
-    };
-    let train = |source| Error::train(&job.graph.name, source);
-    let scores = match job.request.importance {
-        ImportanceKind::Taylor => {
-            let gradients = dtmm_train::mean_gradients(graph, &job.train, &options).map_err(train)?;
-            Importance::taylor(graph, &gradients)
-        }
-        ImportanceKind::Fisher => {
-            let squares = dtmm_train::mean_squared_gradients(graph, &job.train, &options).map_err(train)?;
-            Importance::fisher(graph, &squares)
-        }
-        ImportanceKind::FactoredFisher => {
-            let squares = dtmm_train::mean_squared_gradients(graph, &job.train, &options).map_err(train)?;
-            Importance::fisher_factored(graph, &squares)
-        }
-        ImportanceKind::Lamp => Importance::lamp(graph),
-        ImportanceKind::L1 => {
-            Importance::magnitude_l1(graph).map(|i| i.normalised(dtmm_prune::Normalisation::LayerMean))
-        }
-    };
-    scores.map_err(|source| Error::Importance { model: job.graph.name.clone(), source })
-}
-
-/// The plan whose applied result fits `target`, and its bytes. Physical removal can shift a layer's groups against the
-/// channels, or free more than a method's price list knows, so the applied graph is counted and the scheduler asked again
-/// for the difference.
-fn fitting_plan(
-    job: &Job,
-    before: &Tuned,
-    importance: &Importance,
-    target: usize,
-) -> Result<(PrunePlan, usize), Error> {
-    let method = job.request.scheduler;
-    let options = dtmm_prune::Options { method, ..dtmm_prune::Options::default() };
-    let mut best: Option<(PrunePlan, usize)> = None;
-    let mut budget = target;
-    for _ in 0..MOST_ATTEMPTS {
-        let plan = match dtmm_prune::schedule(&dtmm_prune::Request {
-            graph: &before.graph,
-            importance,
-            current: &before.masks,
-            budget: budget as u64,
-            options: &options,
-            sizer: &package_size,
-            device: dtmm_prune::Device::default(),
-        }) {
-            Ok(plan) => plan,
-            Err(_) if best.as_ref().is_some_and(|(_, bytes)| *bytes <= target) => break,
-            Err(source) => return Err(Error::Schedule { model: job.graph.name.clone(), source }),
-        };
-        let (graph, masks) = apply(job, before.graph.clone(), &plan)?;
-        let bytes = Counted::of(&graph, &masks, method)?.flash;
-        let fits = bytes <= target;
-        let fuller =
-            best.as_ref().is_none_or(|(_, b)| if *b <= target { fits && bytes > *b } else { bytes < *b });
-        if fuller {
-            best = Some((plan, bytes));
-        }
-        if fits && target - bytes <= target / SLACK {
-            break;
-        }
-        budget = (budget + target).saturating_sub(bytes);
+/// One round: prunes to its target and fine-tunes.
+pub fn step(job: &Job, run: &mut RunDir, before: &Tuned, step: Step) -> Result<Tuned, Error> {
+    let number = step.number;
+    let planned = run.stage(&format!("round-{number}-plan"), || prune(job, before, &step))?;
+    let (graph, masks) = apply(job, before.graph.clone(), &planned.plan)?;
+    let checkpoint = run.file(&format!("round-{number}.checkpoint"));
+    let state = run.stage(&format!("round-{number}"), || {
+        fine_tune(job, before, (graph, masks, planned), &step, &checkpoint)
+    })?;
+    let _ = std::fs::remove_file(&checkpoint);
+    let mut tuned = before.clone();
+    (tuned.graph, tuned.masks) = (state.graph, state.masks);
+    // A round that only trains on leaves the reasons of the one before.
+    if state.plan.importance_removed > 0.0 || tuned.plan.layers.is_empty() {
+        tuned.plan = state.plan;
     }
-    best.ok_or(Error::OverBudget { bytes: 0, budget: target })
+    tuned.rounds.push(state.row);
+    tuned.epochs.extend(state.epochs);
+    Ok(tuned)
 }
 
-/// Exact package bytes of a graph under masks.
-fn package_size(graph: &Graph) -> Result<PackageSize, String> {
-    let model = SizeModel::new(graph).map_err(|e| e.to_string())?;
-    Ok(Box::new(move |masks: &Masks| model.size(masks).total as u64))
-}
-
-fn apply(job: &Job, graph: Graph, plan: &PrunePlan) -> Result<(Graph, Masks), Error> {
-    dtmm_prune::apply(graph, plan).map_err(|source| Error::Apply { model: job.graph.name.clone(), source })
-}
-
-/// Which round is being fine-tuned.
-struct Step<'a> {
-    round: &'a Round,
-    number: usize,
-    last: bool,
-    checkpoint: &'a std::path::Path,
+/// The masks of one round, for the graph as the round before left it.
+fn prune(job: &Job, before: &Tuned, step: &Step) -> Result<Planned, Error> {
+    job.progress.begin(&format!("importance, round {}", step.number), 1);
+    let importance = importance(job, before, step.number - 1)?;
+    let Fitting { plan, taken } = fitting_plan(job, before, &importance, &step.round.target)?;
+    let percent = |part: f64| dtmm_report::percent(share(part, plan.importance_total));
+    job.progress.end(&format!(
+        "{} and {} RAM; {} of the importance goes, at least {} must by the bound (gap {})",
+        dtmm_report::bytes(taken.flash.unwrap_or(0)),
+        dtmm_report::bytes(taken.ram.unwrap_or(0)),
+        percent(plan.importance_removed),
+        percent(plan.bound),
+        dtmm_report::percent(plan.gap())
+    ));
+    Ok(Planned { plan, taken })
 }
 
 fn fine_tune(
     job: &Job,
     before: &Tuned,
-    (graph, masks, plan): (Graph, Masks, PrunePlan),
-    step: Step,
+    (graph, masks, planned): (Graph, Masks, Planned),
+    step: &Step,
+    checkpoint: &std::path::Path,
 ) -> Result<State, Error> {
     let (graph, epochs) = if step.round.epochs == 0 {
         (graph, vec![])
     } else {
-        let options = options(job, &graph, &masks, &step);
+        let options = options(job, &graph, &masks, (step, checkpoint));
         let stage = format!("fine-tuning, round {}", step.number);
         let mut follow = Follow::new(job.progress, &stage, &options, job.train.len());
         let fitted = dtmm_train::fit(&graph, &job.train, Some(&job.validation), &options, &mut follow)
@@ -211,24 +142,40 @@ fn fine_tune(
         follow.finish(&fitted.history);
         (fitted.graph, fitting::epoch_rows(&fitted.history, before.epochs.len()))
     };
-    let (threads, progress) = (job.request.threads, &crate::Silent);
+    let validation_accuracy = validation(job, &graph)?;
+    let Planned { plan, taken } = planned;
     let row = RoundRow {
         round: step.number,
-        target_bytes: step.round.target,
-        predicted_bytes: plan.predicted_bytes as usize,
+        target_bytes: step.round.target.flash,
+        target_ram: step.round.target.ram,
+        target_cycles: step.round.target.cycles,
+        predicted_bytes: taken.flash.unwrap_or(0),
+        predicted_ram: taken.ram.unwrap_or(0),
+        predicted_cycles: taken.cycles.unwrap_or(0.0),
         importance_removed: share(plan.importance_removed, plan.importance_total),
         kept_importance_bound: Some(1.0 - share(plan.bound, plan.importance_total)),
+        gap: plan.gap(),
         epochs: step.round.epochs,
-        validation_accuracy: float::accuracy(&graph, &job.validation, &job.input, threads, progress)?,
+        validation_accuracy,
     };
     Ok(State { graph, masks, plan, row, epochs })
+}
+
+/// Accuracy on samples that nothing is trained on.
+pub fn validation(job: &Job, graph: &Graph) -> Result<f64, Error> {
+    float::accuracy(graph, &job.validation, &job.input, job.request.threads, &crate::Silent)
 }
 
 fn share(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
 }
 
-fn options(job: &Job, graph: &Graph, masks: &Masks, step: &Step) -> FitOptions {
+fn options(
+    job: &Job,
+    graph: &Graph,
+    masks: &Masks,
+    (step, checkpoint): (&Step, &std::path::Path),
+) -> FitOptions {
     let batch_norm = graph.nodes.iter().any(|n| matches!(n.op, Op::BatchNorm { .. }));
     let optimizer = if batch_norm {
         Optimizer::Sgd { momentum: 0.9, nesterov: true }
@@ -254,7 +201,7 @@ fn options(job: &Job, graph: &Graph, masks: &Masks, step: &Step) -> FitOptions {
         masks: masks.clone(),
         seed: job.request.seed.wrapping_add(step.number as u64),
         threads: job.request.threads,
-        checkpoint: Some(step.checkpoint.to_owned()),
+        checkpoint: Some(checkpoint.to_owned()),
         early_stop: None,
         fake_quant: None,
     }

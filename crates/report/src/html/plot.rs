@@ -136,6 +136,6 @@ fn svg(height: u32, draw: impl FnOnce(&Area) -> Result<(), HtmlError>) -> Result
     Ok(text)
 }
 
-fn fail(e: impl std::fmt::Display) -> HtmlError {
+pub fn fail(e: impl std::fmt::Display) -> HtmlError {
     HtmlError::Plot(e.to_string())
 }

@@ -1,5 +1,5 @@
 use super::{Human, bytes, dimensions, percent, table, thousands};
-use crate::{CompressReport, LayerRow};
+use crate::{BudgetRow, CompressReport, LayerRow};
 
 impl Human for CompressReport {
     fn human(&self) -> String {
@@ -44,7 +44,6 @@ impl Human for CompressReport {
                 ),
             ],
         );
-        let budget = bytes(self.flash.budget_bytes);
         let stored = if self.flash.storage == "package" {
             String::new()
         } else {
@@ -54,8 +53,33 @@ impl Human for CompressReport {
                 self.scheduler, self.flash.storage
             )
         };
-        format!("{}\n{summary}{stored}flash budget {budget}: kept\n", layers(&self.layers))
+        let latency = self.latency.iter().find(|l| l.seconds.is_some());
+        let latency = latency.map_or_else(String::new, |l| {
+            let seconds = l.seconds.unwrap_or_default();
+            let share = ratio_of(l.cycles, l.dense_cycles);
+            format!("latency on {}: {:.2} ms estimated, {share}\n", l.core, seconds * 1e3)
+        });
+        let bound = format!(
+            "last round: {} of the importance removed, {} at least by the bound (gap {})\n",
+            percent(self.bound.importance_removed),
+            percent(self.bound.least_possible),
+            percent(self.bound.gap)
+        );
+        let budgets: String = self.budgets.iter().map(budget).collect();
+        format!("{}\n{summary}{stored}{latency}{bound}{budgets}", layers(&self.layers))
     }
+}
+
+fn ratio_of(after: f64, before: f64) -> String {
+    format!("{:.3}x", after / before.max(1.0))
+}
+
+fn budget(row: &BudgetRow) -> String {
+    let amount = |v: f64| {
+        if row.unit == "B" { bytes(v as usize) } else { format!("{v:.2} {}", row.unit) }
+    };
+    let kept = if row.kept { "kept".to_owned() } else { format!("missed, {}", amount(row.taken)) };
+    format!("{} budget {}: {kept}\n", row.resource, amount(row.budget))
 }
 
 /// The layers that hold weights, before and after.

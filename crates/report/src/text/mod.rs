@@ -1,5 +1,6 @@
 //! Terminal text.
 
+mod compare;
 mod compress;
 mod eval;
 mod inspect;

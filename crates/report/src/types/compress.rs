@@ -20,8 +20,8 @@ pub struct Accuracy {
 pub struct Flash {
     /// The whole package of the unpruned model.
     pub dense_int8_bytes: usize,
-    /// What the user allowed.
-    pub budget_bytes: usize,
+    /// What the user allowed, if anything.
+    pub budget_bytes: Option<usize>,
     /// The package that was written.
     pub package_bytes: usize,
     /// The package with weights and index as the method would store them; the package itself where its format can.
@@ -39,8 +39,68 @@ pub struct Ram {
     pub dense_arena_bytes: usize,
     /// Arena of the package, scratch included.
     pub arena_bytes: usize,
+    /// What the user allowed, if anything.
+    pub budget_bytes: Option<usize>,
+    /// The layer at which most bytes are alive.
+    pub peak_layer: String,
+    /// What is alive there, largest first.
+    pub binding: Vec<TensorBytes>,
     /// Live bytes while each layer runs.
     pub timeline: Vec<RamPoint>,
+}
+
+/// A tensor (or scratch) in the arena.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TensorBytes {
+    /// Name.
+    pub name: String,
+    /// Bytes.
+    pub bytes: usize,
+}
+
+/// Estimated time of one inference on one core.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CoreLatency {
+    /// Core name.
+    pub core: String,
+    /// Cycles of the unpruned model.
+    pub dense_cycles: f64,
+    /// Cycles of the result.
+    pub cycles: f64,
+    /// Seconds, on the core that was asked for when its clock is known.
+    pub seconds: Option<f64>,
+    /// Relative error that the cost model states for these layers, a fraction of 1.
+    pub error: f64,
+}
+
+/// One budget and what became of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BudgetRow {
+    /// What is limited.
+    pub resource: String,
+    /// Unit of both numbers.
+    pub unit: String,
+    /// What the user (or the board) allows.
+    pub budget: f64,
+    /// What the result takes.
+    pub taken: f64,
+    /// Whether it is enough.
+    pub kept: bool,
+}
+
+/// How good the last plan is, in shares of the importance that the model had before its round.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Bound {
+    /// What the plan removes.
+    pub importance_removed: f64,
+    /// What every plan of the same units and channels removes at least (Lagrangian dual).
+    pub least_possible: f64,
+    /// The difference.
+    pub gap: f64,
+    /// Importance below which a byte was not worth keeping.
+    pub byte_price: f64,
+    /// Importance below which a cycle was not worth spending; 0 when latency did not bind.
+    pub cycle_price: f64,
 }
 
 /// Memory in use while one layer runs.
@@ -58,13 +118,23 @@ pub struct RoundRow {
     /// 1-based round.
     pub round: usize,
     /// Package bytes aimed at.
-    pub target_bytes: usize,
-    /// Package bytes predicted for the masks found.
+    pub target_bytes: Option<usize>,
+    /// Arena bytes aimed at.
+    pub target_ram: Option<usize>,
+    /// Cycles aimed at.
+    pub target_cycles: Option<f64>,
+    /// Package bytes of the masks found.
     pub predicted_bytes: usize,
+    /// Arena bytes of the masks found.
+    pub predicted_ram: usize,
+    /// Cycles of the masks found.
+    pub predicted_cycles: f64,
     /// Share of the total importance that the masks remove.
     pub importance_removed: f64,
     /// Upper bound on the kept importance (relaxation), as a share of the total.
     pub kept_importance_bound: Option<f64>,
+    /// Distance from the bound, as a share of the total importance.
+    pub gap: f64,
     /// Fine-tuning epochs after the round.
     pub epochs: usize,
     /// Accuracy on the held-out validation samples after the round.
@@ -94,6 +164,12 @@ pub struct CompressReport {
     pub flash: Flash,
     /// RAM.
     pub ram: Ram,
+    /// Estimated time on every core.
+    pub latency: Vec<CoreLatency>,
+    /// Every budget asked for.
+    pub budgets: Vec<BudgetRow>,
+    /// How good the last round's plan is.
+    pub bound: Bound,
     /// Weights that are not zero, and all weights of the incoming model.
     pub kept_weights: usize,
     /// Weights of the incoming model.

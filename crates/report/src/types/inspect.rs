@@ -29,10 +29,35 @@ pub struct LayerRow {
     pub storage: String,
     /// Channels of one sub-filterlet, where the storage has them.
     pub group: Option<usize>,
+    /// The grain at which weights were pruned, in words; empty for layers that pruning does not touch.
+    #[serde(default)]
+    pub unit: String,
+    /// Estimated cycles of the layer as the model came in, on the core that was asked for.
+    #[serde(default)]
+    pub dense_cycles: Option<f64>,
+    /// Estimated cycles of the layer.
+    #[serde(default)]
+    pub cycles: Option<f64>,
+    /// Which weights are kept, as a picture.
+    #[serde(default)]
+    pub kept_map: Option<KeptMap>,
     /// Share of the layer's importance that pruning removed.
     pub importance_removed: Option<f64>,
     /// Why the layer looks as it does.
     pub note: String,
+}
+
+/// Kept shares of one layer's weights: a column for each filter that stays.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct KeptMap {
+    /// Filters.
+    pub columns: usize,
+    /// Kernel positions or groups of input channels.
+    pub rows: usize,
+    /// What a row is.
+    pub row: String,
+    /// Row by row a hexadecimal digit for each cell: 0 nothing kept, f everything.
+    pub shares: String,
 }
 
 impl LayerRow {

@@ -1,14 +1,18 @@
 //! The report types, one file for each command.
 
+mod compare;
 mod compress;
 mod eval;
 mod inspect;
 mod run;
 mod train;
 
-pub use compress::{Accuracy, CompressReport, Flash, Ram, RamPoint, RoundRow};
+pub use compare::{CompareReport, CompareRow};
+pub use compress::{
+    Accuracy, Bound, BudgetRow, CompressReport, CoreLatency, Flash, Ram, RamPoint, RoundRow, TensorBytes,
+};
 pub use eval::{ClassRow, EvalReport};
-pub use inspect::{InspectReport, LayerRow};
+pub use inspect::{InspectReport, KeptMap, LayerRow};
 pub use run::RunReport;
 pub use train::{EpochRow, TrainReport};
 

@@ -1,0 +1,78 @@
+//! `dtmm compare`
+
+use std::path::PathBuf;
+
+use clap::Args;
+use dtmm::{Budgets, ImportanceKind, Method, MethodSpec, SizeBudget};
+
+use crate::args::{self, Common, DataArgs};
+use crate::output;
+use crate::progress::Terminal;
+
+/// Compress a model by every method to every budget, and show accuracy against bytes and estimated time
+///
+/// Writes OUT/compare.csv, OUT/compare.json and OUT/compare.html after each run, and each run's own folder below
+/// OUT/runs. An interrupted comparison goes on when the same command is started again.
+#[derive(Args)]
+pub struct Cmd {
+    /// Model (.onnx, .tflite float32 or int8)
+    model: PathBuf,
+    #[command(flatten)]
+    data: DataArgs,
+    /// Flash budgets: sizes, or shares of the dense int8 package such as 1/4 or 0.25x
+    #[arg(long, value_parser = args::budget, value_delimiter = ',', default_value = "1/2,1/4,1/8,1/16", value_name = "SIZE,..")]
+    budgets: Vec<SizeBudget>,
+    /// Methods, each with its own importance after an @ where it has one: lagrangian, uniform, anneal, filter-only,
+    /// unstructured, pattern, 1:4, 2:4, n:4; the unpruned package is always there
+    #[arg(
+        long,
+        value_parser = args::method_spec,
+        value_delimiter = ',',
+        default_value = "lagrangian,uniform,anneal,filter-only,filter-only@l1,filter-only@taylor,unstructured,pattern,n:4",
+        value_name = "METHOD,.."
+    )]
+    methods: Vec<String>,
+    /// Importance for methods without their own
+    #[arg(long, value_parser = args::importance, default_value = "lamp", value_name = "KIND")]
+    importance: ImportanceKind,
+    /// Fine-tuning epochs of each run, over all pruning rounds
+    #[arg(long, default_value_t = 12, value_name = "N")]
+    epochs: usize,
+    /// Highest learning rate of fine-tuning; chosen by the model when left out
+    #[arg(long, value_name = "F")]
+    lr: Option<f32>,
+    /// Rounds of gradual pruning
+    #[arg(long, default_value_t = 4, value_name = "N")]
+    rounds: usize,
+    /// Samples in one step
+    #[arg(long, default_value_t = 128, value_name = "N")]
+    batch: usize,
+    /// Output folder
+    #[arg(short, long, default_value = "out/compare", value_name = "OUT")]
+    output: PathBuf,
+}
+
+impl Cmd {
+    pub fn run(&self, common: &Common, progress: &Terminal) -> anyhow::Result<()> {
+        let base = dtmm::CompressRequest {
+            model: self.model.clone(),
+            data: self.data.source(common),
+            preprocess: self.data.preprocess.choice(),
+            budgets: Budgets::default(),
+            epochs: self.epochs,
+            lr: self.lr,
+            rounds: self.rounds,
+            importance: self.importance,
+            scheduler: Method::default(),
+            batch: self.batch,
+            output: self.output.clone(),
+            seed: common.seed,
+            threads: common.threads,
+        };
+        let methods = self.methods.iter().filter_map(|m| MethodSpec::from_name(m, common.seed)).collect();
+        let request = dtmm::CompareRequest { base, budgets: self.budgets.clone(), methods };
+        output::print(common, &dtmm::compare(&request, progress)?)?;
+        output::note(common, &format!("report: {}", self.output.join("compare.html").display()));
+        Ok(())
+    }
+}
