@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::{
-    exec::{Backward, Dims, Forward, Kernel, Mode},
+    exec::{Backward, Dims, Forward, Kernel, Mode, NO_CLAMP},
     groups::Groups,
     simd::simd,
 };
@@ -134,6 +134,25 @@ fn masked_sums(g: &mut [f32], y: &[f32], x: &[f32], mean: &[f32], (lo, hi): (f32
     );
 }
 
+/// As [`masked_sums`] where nothing was clamped.
+fn plain_sums(g: &[f32], x: &[f32], mean: &[f32], sums: &mut [f32]) {
+    let c = mean.len();
+    simd(
+        #[inline(always)]
+        || {
+            sums.fill(0.0);
+            let (s1, s2) = sums.split_at_mut(c);
+            for (g, x) in g.chunks_exact(c).zip(x.chunks_exact(c)) {
+                for ((((g, x), m), s1), s2) in g.iter().zip(x).zip(mean).zip(s1.iter_mut()).zip(s2.iter_mut())
+                {
+                    *s1 += g;
+                    *s2 += g * (x - m);
+                }
+            }
+        },
+    );
+}
+
 /// What [`input_gradient`] needs of each channel.
 struct Coefficients {
     scale: Vec<f32>,
@@ -206,7 +225,10 @@ impl Kernel for BatchNorm {
             .zip(groups.split(y, unit))
             .zip(groups.split(x, unit))
             .zip(partial.par_chunks_mut(2 * wide))
-            .for_each(|(((g, y), x), sums)| masked_sums(g, y, x, mean, clamp, sums));
+            .for_each(|(((g, y), x), sums)| match clamp {
+                NO_CLAMP => plain_sums(g, x, mean, sums),
+                _ => masked_sums(g, y, x, mean, clamp, sums),
+            });
         let sums = total(partial, 2 * wide);
         let sums = [total(&sums[..wide], c), total(&sums[wide..], c)];
         let d_gamma: Vec<f32> = sums[1].iter().zip(&self.inverse).map(|(s, i)| s * i).collect();

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::slide::Slide;
+use super::{slide::Slide, winograd::Winograd};
 use crate::{
     exec::{Backward, Forward, Kernel},
     gemm::{Mat, matmul},
@@ -25,11 +25,12 @@ const MANY_WEIGHTS: usize = 128 * 1024;
 
 pub(crate) struct Conv {
     slide: Slide,
+    winograd: Option<Winograd>,
 }
 
 impl Conv {
     pub fn new(slide: Slide) -> Self {
-        Conv { slide }
+        Conv { winograd: Winograd::new(slide), slide }
     }
 
     /// `samples` samples in pieces whose patches are computed together: several samples, or some rows of one.
@@ -86,6 +87,9 @@ impl Conv {
     }
 
     fn forward_group(&self, x: &[f32], params: Params<'_>, y: &mut [f32], buffer: &mut Vec<f32>) {
+        if let Some(winograd) = &self.winograd {
+            return winograd.forward_group(x, y, buffer, |y| finish(y, params.bias, params.clamp));
+        }
         let (o, k) = (self.slide.y[2], self.slide.patch());
         for b in self.bands(x.len() / self.slide.x_len()) {
             let y = &mut y[self.output(b)];
@@ -98,6 +102,9 @@ impl Conv {
 
     /// One group's part of the weights' gradient, and its inputs' gradient.
     fn backward_group(&self, mut g: Group<'_>, weights: &[f32], dw: &mut [f32], buffer: &mut Vec<f32>) {
+        if let Some(winograd) = &self.winograd {
+            return winograd.backward_group(g, dw, buffer);
+        }
         let (o, k) = (self.slide.y[2], self.slide.patch());
         for (i, b) in self.bands(g.x.len() / self.slide.x_len()).into_iter().enumerate() {
             let gy = &g.gy[self.output(b)];
@@ -160,10 +167,10 @@ struct Params<'a> {
 }
 
 /// One group's slices; `gx` with whether to add to it.
-struct Group<'a> {
-    x: &'a [f32],
-    gy: &'a [f32],
-    gx: Option<(&'a mut [f32], bool)>,
+pub(super) struct Group<'a> {
+    pub x: &'a [f32],
+    pub gy: &'a [f32],
+    pub gx: Option<(&'a mut [f32], bool)>,
 }
 
 /// Adds the bias and clamps.
@@ -191,6 +198,9 @@ impl Kernel for Conv {
         let Forward { values, inputs, out, groups, clamp, scratch, .. } = io;
         let bias = inputs.get(2).map(|&b| values[b].as_slice());
         let params = Params { weights: &values[inputs[1]], bias, clamp };
+        if let Some(winograd) = &mut self.winograd {
+            winograd.set_weights(params.weights);
+        }
         let groups = self.groups(groups);
         let (columns, _) = scratch.parts(groups.count, 0);
         let x = groups.split(&values[inputs[0]], self.slide.x_len());
@@ -207,6 +217,9 @@ impl Kernel for Conv {
             bias_gradient(grads, b, gy, self.slide.y[2], groups, &mut scratch.partial);
         }
         let weights = &values[inputs[1]][..];
+        if let Some(winograd) = &mut self.winograd {
+            winograd.set_weights(weights);
+        }
         let groups = self.groups(groups);
         let (columns, partial) = scratch.parts(groups.count, weights.len());
         let mut gx = grads.take(inputs[0]);
@@ -262,4 +275,57 @@ pub(crate) fn bias_gradient(
     });
     sum_parts(&mut gb, &sums.chunks(o).collect::<Vec<_>>(), add);
     grads.put(bias, gb);
+}
+
+#[cfg(test)]
+mod tests {
+    use dtmm_graph::{Padding, Window};
+
+    use super::*;
+    use crate::exec::NO_CLAMP;
+
+    /// Small numbers without a pattern.
+    fn values(len: usize, seed: usize) -> Vec<f32> {
+        (0..len).map(|i| ((i * 7919 + seed * 104_729) % 1009) as f32 / 504.5 - 1.0).collect()
+    }
+
+    fn close(a: &[f32], b: &[f32]) {
+        let top = b.iter().fold(0.0f32, |top, v| top.max(v.abs()));
+        let far = a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(a.len() == b.len() && far < 1e-5 * top, "{far} of {top}");
+    }
+
+    fn run(conv: &Conv, samples: usize, add: bool) -> [Vec<f32>; 3] {
+        let s = conv.slide;
+        let weights = values(s.patch() * s.y[2], 1);
+        let (x, gy) = (values(samples * s.x_len(), 2), values(samples * s.y_len(), 3));
+        let bias = values(s.y[2], 4);
+        let (mut y, mut gx) = (vec![f32::NAN; gy.len()], vec![if add { 0.5 } else { f32::NAN }; x.len()]);
+        let (mut dw, mut buffer) = (vec![f32::NAN; weights.len()], vec![f32::NAN; 7]);
+        let params = Params { weights: &weights, bias: Some(&bias), clamp: NO_CLAMP };
+        conv.forward_group(&x, params, &mut y, &mut buffer);
+        buffer.fill(f32::NAN);
+        let group = Group { x: &x, gy: &gy, gx: Some((&mut gx, add)) };
+        conv.backward_group(group, &weights, &mut dw, &mut buffer);
+        [y, gx, dw]
+    }
+
+    #[test]
+    fn winograd_agrees_with_patches() {
+        for (size, padding) in
+            [([4, 4], [1; 4]), ([7, 5], [0, 1, 2, 1]), ([6, 9], [1, 0, 0, 2]), ([32, 12], [0; 4])]
+        {
+            let [top, bottom, left, right] = padding;
+            let window = Window { padding: Padding { top, bottom, left, right }, ..Window::new([3, 3]) };
+            let y = [size[0] + top + bottom - 2, size[1] + left + right - 2, 48];
+            let slide = Slide::new([size[0], size[1], 16], y, window);
+            for (samples, add) in [(1, false), (5, true)] {
+                let mut fast = Conv::new(slide);
+                let winograd = fast.winograd.as_mut().expect("3x3, stride 1, channels by the vector");
+                winograd.set_weights(&values(slide.patch() * y[2], 1));
+                let plain = run(&Conv { slide, winograd: None }, samples, add);
+                run(&fast, samples, add).iter().zip(&plain).for_each(|(a, b)| close(a, b));
+            }
+        }
+    }
 }

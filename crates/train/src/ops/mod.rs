@@ -11,6 +11,7 @@ mod mean;
 mod pool;
 mod slide;
 mod softmax;
+mod winograd;
 
 use dtmm_graph::{Graph, Node, Op, Window};
 

@@ -70,19 +70,23 @@ impl Slide {
     pub fn im2row(&self, x: &[f32], first: usize, rows: &mut [f32]) {
         let ([_, width, c], [_, ow, _]) = (self.x, self.y);
         let segment = self.window.kernel[1] * c;
-        for (p, row) in rows.chunks_exact_mut(self.patch()).enumerate() {
-            let (o, q) = (first + p / ow, p % ow);
-            let inside = self.inside(q);
-            for (kh, seg) in row.chunks_exact_mut(segment).enumerate() {
-                let Some(iy) = self.row(o, kh).filter(|_| !inside.is_empty()) else {
-                    seg.fill(0.0);
-                    continue;
-                };
-                seg[..inside.start * c].fill(0.0);
-                seg[inside.end * c..].fill(0.0);
-                let column = self.first_column(q, inside.start);
-                let src = &x[(iy * width + column) * c..];
-                copy_pixels(&mut seg[inside.start * c..inside.end * c], src, c, self.window.dilation[1]);
+        let columns = self.columns();
+        let (kh, mut at) = (self.window.kernel[0], 0);
+        for o in first..first + rows.len() / (ow * self.patch()) {
+            for (inside, column) in &columns {
+                for k in 0..kh {
+                    let seg = &mut rows[at..];
+                    at += segment;
+                    let Some(iy) = self.row(o, k).filter(|_| !inside.is_empty()) else {
+                        seg[..segment].fill(0.0);
+                        continue;
+                    };
+                    let (from, to) = (inside.start * c, inside.end * c);
+                    seg[..from].fill(0.0);
+                    let src = &x[(iy * width + column) * c..];
+                    copy_pixels(&mut seg[from..], to - from, src, c, self.window.dilation[1]);
+                    seg[to..segment].fill(0.0);
+                }
             }
         }
     }
@@ -92,31 +96,35 @@ impl Slide {
     pub fn row2im(&self, x: &mut [f32], first: usize, rows: &[f32]) {
         let ([_, width, c], [_, ow, _]) = (self.x, self.y);
         let (segment, dilation) = (self.window.kernel[1] * c, self.window.dilation[1]);
-        for (p, row) in rows.chunks_exact(self.patch()).enumerate() {
-            let (o, q) = (first + p / ow, p % ow);
-            let inside = self.inside(q);
-            for (kh, seg) in row.chunks_exact(segment).enumerate() {
-                let Some(iy) = self.row(o, kh).filter(|_| !inside.is_empty()) else { continue };
-                let column = self.first_column(q, inside.start);
-                let dst = &mut x[(iy * width + column) * c..];
-                add_pixels(dst, &seg[inside.start * c..inside.end * c], c, dilation);
+        let columns = self.columns();
+        for (o, rows) in (first..).zip(rows.chunks_exact(ow * self.patch())) {
+            for ((inside, column), row) in columns.iter().zip(rows.chunks_exact(self.patch())) {
+                for (kh, seg) in row.chunks_exact(segment).enumerate() {
+                    let Some(iy) = self.row(o, kh).filter(|_| !inside.is_empty()) else { continue };
+                    let dst = &mut x[(iy * width + column) * c..];
+                    add_pixels(dst, &seg[inside.start * c..inside.end * c], c, dilation);
+                }
             }
         }
     }
 
-    fn first_column(&self, o: usize, k: usize) -> usize {
-        o * self.window.stride[1] + k * self.window.dilation[1] - self.window.padding.left
+    /// For each output column the kernel columns inside the input, and the input column of the first of them.
+    fn columns(&self) -> Vec<(Range<usize>, usize)> {
+        let w = &self.window;
+        let column =
+            |o: usize, k: usize| (o * w.stride[1] + k * w.dilation[1]).saturating_sub(w.padding.left);
+        (0..self.y[1]).map(|o| (self.inside(o), column(o, self.inside(o).start))).collect()
     }
 }
 
-/// Copies pixels of `c` values, `step` pixels apart in `src`.
+/// Copies `len` values in pixels of `c`, `step` pixels apart in `src`. What `dst` holds behind them is lost.
 #[inline(always)]
-fn copy_pixels(dst: &mut [f32], src: &[f32], c: usize, step: usize) {
+fn copy_pixels(dst: &mut [f32], len: usize, src: &[f32], c: usize, step: usize) {
     if step == 1 {
-        copy_run(dst, &src[..dst.len()]);
+        copy_run(dst, len, src);
         return;
     }
-    for (d, s) in dst.chunks_exact_mut(c).zip(src.chunks(step * c)) {
+    for (d, s) in dst[..len].chunks_exact_mut(c).zip(src.chunks(step * c)) {
         d.copy_from_slice(&s[..c]);
     }
 }
@@ -124,14 +132,15 @@ fn copy_pixels(dst: &mut [f32], src: &[f32], c: usize, step: usize) {
 /// Values of one vector move.
 const LANES: usize = 16;
 
-/// Runs are short: vector moves in place beat a call of `memcpy`.
+/// Runs are short: whole vectors, also beyond `len` where there is room, beat a call of `memcpy`.
 #[inline(always)]
-fn copy_run(dst: &mut [f32], src: &[f32]) {
-    if !dst.len().is_multiple_of(LANES) {
-        dst.copy_from_slice(src);
+fn copy_run(dst: &mut [f32], len: usize, src: &[f32]) {
+    let whole = len.next_multiple_of(LANES);
+    if dst.len() < whole || src.len() < whole {
+        dst[..len].copy_from_slice(&src[..len]);
         return;
     }
-    let (to, from) = (dst.as_chunks_mut::<LANES>().0, src.as_chunks::<LANES>().0);
+    let (to, from) = (dst[..whole].as_chunks_mut::<LANES>().0, src[..whole].as_chunks::<LANES>().0);
     for (d, s) in to.iter_mut().zip(from) {
         *d = *s;
     }

@@ -52,6 +52,17 @@ fn conv(name: &str, window: Window, bias: bool, activation: Activation) -> Graph
     z.done(y)
 }
 
+/// 3×3 of stride 1 with channels by the vector, an odd number of rows, another padding on each side.
+fn wide_conv() -> Graph {
+    let mut z = Zoo::new("conv wide", [5, 6, 16]);
+    let v = values(32 * 9 * 16, 5).into_iter().map(|v| 0.1 * v).collect();
+    let f = z.b.constant("filter", &[32, 3, 3, 16], v);
+    let bias = z.constant(&[32]);
+    let window = window([3, 3], [1, 1], [1, 1], [1, 2, 2, 0]);
+    let y = z.op(Op::Conv2d { window, activation: Activation::Relu }, &[z.x, f, bias]);
+    z.done(y)
+}
+
 fn depthwise(name: &str, window: Window, multiplier: usize) -> Graph {
     let mut z = Zoo::new(name, [7, 6, 3]);
     let o = 3 * multiplier;
@@ -129,6 +140,7 @@ pub fn all() -> Vec<Graph> {
     let plain = |kernel| window(kernel, [1, 1], [1, 1], [0; 4]);
     let small = [4, 3, 5];
     let mut zoo = vec![
+        wide_conv(),
         conv("conv 3x3 same", window([3, 3], [1, 1], [1, 1], [1; 4]), true, Relu),
         conv("conv 1x1", plain([1, 1]), true, Relu6),
         conv("conv 1x1 stride 2", window([1, 1], [2, 2], [1, 1], [0; 4]), false, Linear),
