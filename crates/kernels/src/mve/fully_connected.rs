@@ -1,12 +1,13 @@
 //! FullyConnected.
 //!
-//! Dense: four filters share each load of the input. FWCS: runs are decoded filter by filter and used at once, since
-//! most such layers have a single row.
+//! Dense: four filters share each load of the input. FWCS: the index is read bit by bit along the input, since most such
+//! layers have a single row and a decoded filter would be used once.
 
 use core::arch::asm;
 
-use super::table::{Filters, Frame};
-use crate::{FullyConnected, KernelError, Weights, Window};
+use super::index::Index;
+use super::single::multiply_once;
+use crate::{FullyConnected, KernelError, Linear, Weights};
 
 /// As [`crate::reference::fully_connected_s8`]; no scratch memory is used.
 ///
@@ -50,7 +51,7 @@ fn dense_row(p: &FullyConnected<'_>, w: &[i8], x: &[i8], y: &mut [i8]) {
         let count = if step == 0 { 1 } else { 4 };
         for (o, sum) in (first..).zip(sums).take(count) {
             if let Some(y) = y.get_mut(o) {
-                *y = p.linear.finish_once(o, sum.wrapping_add(p.linear.bias(o)));
+                *y = finish(&p.linear, o, sum);
             }
         }
         done = first.wrapping_add(count);
@@ -97,28 +98,136 @@ unsafe fn dot_four(w: *const i8, step: usize, x: &[i8]) -> [i32; 4] {
     sums
 }
 
+/// Scales the sum of filter `o`, less its bias.
+#[inline(always)]
+fn finish(linear: &Linear<'_>, o: usize, sum: i32) -> i8 {
+    let (multiplier, shift) = linear.scale(o);
+    let scaled = multiply_once(sum.wrapping_add(linear.bias(o)), multiplier, shift);
+    linear.clamp.apply(scaled.saturating_add(i32::from(linear.output_zero_point)))
+}
+
 fn fwcs(p: &FullyConnected<'_>, x: &[i8], y: &mut [i8]) -> Result<(), KernelError> {
     let channels = p.input_channels;
-    let frame = Frame::new(&Window::POINT, channels, channels, &p.linear.weights);
-    let mut filters =
-        Filters::new(&Window::POINT, frame.ok_or(KernelError::ParameterLength)?, &p.linear, false);
-    for o in 0..p.linear.bias.len() {
-        let start = filters.clone();
-        let (mut rows, mut outputs) =
-            (x.chunks_exact(channels.max(1)), y.chunks_exact_mut(p.linear.bias.len().max(1)));
-        while let (Some(x), Some(y)) = (rows.next(), outputs.next()) {
-            filters = start.clone();
-            let mut sum = p.linear.bias(o);
-            filters.each_stored(|weights, at| {
-                sum = dot(weights, x.get(at..at.wrapping_add(weights.len()))?, sum);
-                Some(())
-            })?;
-            if let Some(y) = y.get_mut(o) {
-                *y = p.linear.finish_once(o, sum);
-            }
+    let (group, runs, index) = match p.linear.weights {
+        Weights::Bitmap { group, bitmap, runs } => (group, runs, Index::bitmap(bitmap)),
+        Weights::Gaps { group, gaps, runs } => (group, runs, Index::gaps(gaps)),
+        Weights::Dense(_) => return Err(KernelError::ParameterLength),
+    };
+    if group == 0 {
+        return Err(KernelError::ParameterLength);
+    }
+    let filters = p.linear.bias.len();
+    let mut outputs = y.chunks_exact_mut(filters.max(1));
+    for x in x.chunks_exact(channels.max(1)) {
+        let mut rest = Runs { group, whole: channels / group, index, weights: runs };
+        let Some(y) = outputs.next() else { return Err(KernelError::ActivationLength) };
+        for (o, y) in y.iter_mut().enumerate() {
+            let sum = rest.filter(x).ok_or(KernelError::ParameterLength)?;
+            *y = finish(&p.linear, o, sum);
         }
     }
     Ok(())
+}
+
+/// What has not been read yet of a layer.
+struct Runs<'a> {
+    group: usize,
+    /// Runs of a filter that have `group` channels.
+    whole: usize,
+    index: Index<'a>,
+    weights: &'a [i8],
+}
+
+impl Runs<'_> {
+    /// The sum of the next filter.
+    #[inline(never)]
+    fn filter(&mut self, x: &[i8]) -> Option<i32> {
+        let (mut sum, mut left, mut x) = (0, self.whole, x);
+        while left > 0 {
+            let n = left.min(TAKE);
+            let bits = self.index.take(n)?;
+            let stored = (bits.count_ones() as usize).wrapping_mul(self.group);
+            let (weights, after) = self.weights.split_at_checked(stored)?;
+            let (now, behind) = x.split_at_checked(n.wrapping_mul(self.group))?;
+            // SAFETY: `now` holds `n` groups, and `weights` one for each of the lowest `n` bits that is set.
+            sum = unsafe { dot_groups(bits, weights, now, self.group, sum) };
+            (self.weights, x) = (after, behind);
+            left = left.wrapping_sub(n);
+        }
+        // What is left of the input is shorter than a group.
+        if !x.is_empty() && self.index.take(1)? == 1 {
+            let (weights, after) = self.weights.split_at_checked(x.len())?;
+            self.weights = after;
+            sum = dot(weights, x, sum);
+        }
+        Some(sum)
+    }
+}
+
+/// Runs that are taken from the index at once.
+const TAKE: usize = 24;
+
+/// `sum` plus the products of the groups of `x` whose bit is set, the first in the lowest bit, with the weights.
+///
+/// # Safety
+/// `x` has a group for every bit up to the highest that is set, `w` one for each that is.
+#[inline(always)]
+unsafe fn dot_groups(bits: u32, w: &[i8], x: &[i8], group: usize, mut sum: i32) -> i32 {
+    let bits = bits.reverse_bits();
+    // SAFETY: each step reads `group` bytes of a group and its weights; without a bit there is no step.
+    unsafe {
+        if group == 16 {
+            asm!(
+                "cmp {bits}, #0
+                 beq 3f",
+                "2: clz {n}, {bits}
+                 lsl {bits}, {bits}, {n}
+                 add {x}, {x}, {n}, lsl #4
+                 vldrb.8 q0, [{w}], #16
+                 vldrb.8 q1, [{x}], #16
+                 lsls {bits}, {bits}, #1
+                 vmladava.s8 r0, q0, q1
+                 bne 2b",
+                "3:",
+                bits = inout(reg) bits => _,
+                n = out(reg) _,
+                w = inout(reg) w.as_ptr() => _,
+                x = inout(reg) x.as_ptr() => _,
+                inout("r0") sum,
+                out("d0") _, out("d1") _, out("d2") _, out("d3") _,
+                options(nostack, readonly),
+            );
+        } else {
+            asm!(
+                "cmp {bits}, #0
+                 beq 5f",
+                "2: clz {n}, {bits}
+                 lsl {bits}, {bits}, {n}
+                 mla {x}, {n}, {group}, {x}
+                 mov {n}, {w}
+                 mov r2, {x}",
+                "wlstp.8 lr, {group}, 4f",
+                "3: vldrb.8 q0, [{n}], #16
+                 vldrb.8 q1, [r2], #16
+                 vmladava.s8 r0, q0, q1
+                 letp lr, 3b",
+                "4: add {w}, {w}, {group}
+                 add {x}, {x}, {group}
+                 lsls {bits}, {bits}, #1
+                 bne 2b",
+                "5:",
+                bits = inout(reg) bits => _,
+                n = out(reg) _,
+                w = inout(reg) w.as_ptr() => _,
+                x = inout(reg) x.as_ptr() => _,
+                group = in(reg) group,
+                inout("r0") sum, out("r2") _, out("lr") _,
+                out("d0") _, out("d1") _, out("d2") _, out("d3") _,
+                options(nostack, readonly),
+            );
+        }
+    }
+    sum
 }
 
 /// `sum` plus the products of both; as many as the shorter one has.

@@ -169,3 +169,46 @@ pub const fn depthwise_scratch(output: &Shape, window: &Window) -> usize {
     let parts = depthwise_parts(output, window);
     parts.turned.saturating_mul(2).saturating_add(parts.scales).saturating_add(BLOCK)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    prop_compose! {
+        fn window()(
+            kernel in prop::array::uniform2(1usize..6),
+            stride in prop::array::uniform2(1usize..4),
+            dilation in prop::array::uniform2(1usize..3),
+            padding in prop::array::uniform2(0usize..3),
+        ) -> Window {
+            Window { kernel, stride, dilation, padding }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn tiles_and_patches_hold_what_they_must(
+            (h, w, c) in (1usize..40, 1usize..40, 1usize..200),
+            out in prop::array::uniform2(1usize..40),
+            window in window(),
+        ) {
+            let input = Shape { h, w, c };
+            let output = Shape { h: out[0], w: out[1], c: 8 };
+            let g = Geometry::new(&input, &output, &window);
+            prop_assert!(g.tile.h <= g.output.h && g.tile.w <= g.output.w && g.tile.h * g.tile.w <= 4);
+            prop_assert_eq!(g.output.h * g.output.w, output.h * output.w);
+            if g.columns == 0 {
+                // Read in place: the last window ends inside the input.
+                let rows = span(g.output.h, 0, &window);
+                prop_assert!(rows <= g.input.h && span(g.output.w, 1, &window) <= g.input.w);
+            } else {
+                prop_assert!(g.columns >= g.tile.w && g.columns <= g.output.w);
+                prop_assert_eq!(g.patch.w, span(g.columns, 1, &window));
+                let smallest = area(g.patch.h, span(g.tile.w, 1, &window), c);
+                prop_assert!(area(g.patch.h, g.patch.w, c) <= PATCH.max(smallest));
+            }
+        }
+    }
+}

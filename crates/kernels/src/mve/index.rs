@@ -82,3 +82,49 @@ impl Gaps<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::fwcs::{BitmapRuns, GapRuns};
+
+    /// All runs, taken in steps of the given sizes.
+    fn taken(mut index: Index<'_>, steps: &[usize]) -> Vec<bool> {
+        let mut runs = Vec::new();
+        for &n in steps {
+            let bits = index.take(n).expect("inside the index");
+            runs.extend((0..n).map(|i| bits >> i & 1 == 1));
+        }
+        runs
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 256 }))]
+
+        #[test]
+        fn runs_are_those_of_the_reference(
+            bytes in prop::collection::vec(any::<u8>(), 1..40),
+            steps in prop::collection::vec(1usize..=24, 1..20),
+        ) {
+            let mut steps = steps;
+            while steps.iter().sum::<usize>() > bytes.len() * 8 {
+                steps.pop();
+            }
+            let runs: usize = steps.iter().sum();
+            let expected: Vec<bool> = BitmapRuns::new(&bytes).take(runs).collect();
+            prop_assert_eq!(taken(Index::bitmap(&bytes), &steps), expected);
+            let expected: Vec<bool> = GapRuns::new(&bytes).take(runs).collect();
+            prop_assert_eq!(taken(Index::gaps(&bytes), &steps), expected);
+        }
+    }
+
+    #[test]
+    fn a_bitmap_ends() {
+        let mut index = Index::bitmap(&[0xFF]);
+        assert_eq!((index.take(5), index.take(4)), (Some(31), None));
+    }
+}

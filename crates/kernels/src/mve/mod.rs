@@ -17,7 +17,8 @@ mod depthwise;
 mod elementwise;
 #[cfg(dtmm_isa = "mve")]
 mod fully_connected;
-#[cfg(dtmm_isa = "mve")]
+#[cfg(any(dtmm_isa = "mve", test))]
+#[cfg_attr(not(dtmm_isa = "mve"), allow(dead_code))]
 mod index;
 #[cfg(dtmm_isa = "mve")]
 mod memory;
@@ -25,6 +26,8 @@ mod memory;
 mod pool;
 #[cfg(dtmm_isa = "mve")]
 mod runs;
+#[cfg(dtmm_isa = "mve")]
+mod single;
 #[cfg(dtmm_isa = "mve")]
 mod table;
 #[cfg(dtmm_isa = "mve")]

@@ -13,6 +13,8 @@ use crate::{KernelError, Linear, Weights, Window};
 
 /// Another filter follows in the table.
 const MORE: u32 = 1 << 31;
+/// Bytes of a window whose words a u16 can count.
+const MAX_REACH: usize = 4 << 16;
 /// Runs that are taken from the index at once; even, so that cutting there adds no runs to the worst case.
 const TAKE: usize = 24;
 
@@ -44,6 +46,13 @@ impl Frame {
         (groups > 0).then_some(Frame { kernel: window.kernel, steps, channels, group, groups })
     }
 
+    /// Bytes from the start of a window to its end.
+    fn reach(&self) -> usize {
+        let last = self.kernel.map(|n| n.saturating_sub(1));
+        let right = last[1].saturating_mul(self.steps[1]).saturating_add(self.channels);
+        last[0].saturating_mul(self.steps[0]).saturating_add(right)
+    }
+
     /// True when equal steps lead from run to run through a whole kernel row.
     fn even(&self) -> bool {
         self.steps[1] == self.channels && self.groups.wrapping_mul(self.group) == self.channels
@@ -51,7 +60,6 @@ impl Frame {
 }
 
 /// Decodes the filters of a layer, block by block.
-#[derive(Clone)]
 pub(super) struct Filters<'a> {
     frame: Frame,
     linear: &'a Linear<'a>,
@@ -75,7 +83,7 @@ impl<'a> Filters<'a> {
             Weights::Bitmap { bitmap, runs, .. } => (Index::bitmap(bitmap), runs, frame.group),
             Weights::Gaps { gaps, runs, .. } => (Index::gaps(gaps), runs, frame.group),
         };
-        let words = aligned && in_words(frame.channels, group);
+        let words = aligned && in_words(frame.channels, group) && frame.reach() <= MAX_REACH;
         let most = filter_words(window, frame.channels, group, words);
         // The kernels know the weights by their address.
         weights.as_ptr().expose_provenance();
@@ -115,26 +123,6 @@ impl<'a> Filters<'a> {
             }
             return Ok(true);
         }
-    }
-
-    /// Calls `each` with the weights of each stretch of stored runs of the next filter and its offset in the window.
-    ///
-    /// # Errors
-    /// When the index or the weights end too early.
-    #[inline(always)]
-    pub fn each_stored(
-        &mut self,
-        mut each: impl FnMut(&[i8], usize) -> Option<()>,
-    ) -> Result<(), KernelError> {
-        let mut weights = self.weights;
-        self.each_run(|at, len| {
-            let (stored, rest) = weights.split_at_checked(len)?;
-            weights = rest;
-            each(stored, at)
-        })
-        .ok_or(KernelError::ParameterLength)?;
-        self.weights = weights;
-        Ok(())
     }
 
     /// Bias of the next filter, multiplier and shift of this one; steps to the next.
