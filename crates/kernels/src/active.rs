@@ -49,14 +49,7 @@ pub fn depthwise_conv2d_s8(
     x: &[i8],
     y: &mut [i8],
 ) -> Result<(), KernelError> {
-    #[cfg(dtmm_isa = "mve")]
-    let done = fast::depthwise_conv2d_s8(p, scratch, x, y);
-    #[cfg(not(dtmm_isa = "mve"))]
-    let done = {
-        let _ = scratch;
-        Err(KernelError::Scratch)
-    };
-    match done {
+    match fast::depthwise_conv2d_s8(p, scratch, x, y) {
         Err(KernelError::Scratch) => reference::depthwise_conv2d_s8(p, x, y),
         done => done,
     }

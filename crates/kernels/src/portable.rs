@@ -1,6 +1,6 @@
 //! Kernels in plain Rust for any processor, written so that compilers turn the inner loops into vector code.
 
-use crate::tiled::{self, Engine, Filter, Geometry, LANES, Rounding};
+use crate::tiled::{self, Dot, Engine, Filter, Geometry, LANES, Rounding};
 use crate::{Conv2d, FullyConnected, KernelError};
 
 /// Rows of 16-bit values, pixel after pixel, so that whole kernel rows are one run.
@@ -83,6 +83,21 @@ impl Engine for Portable {
     }
 }
 
+impl Dot for Portable {
+    const WORDS: usize = 2;
+
+    fn prepare(block: [i8; 4], words: &mut [u32]) {
+        let values = bytemuck::cast::<[i16; 4], [u32; 2]>(block.map(i16::from));
+        words.iter_mut().zip(values).for_each(|(to, from)| *to = from);
+    }
+
+    fn dot(words: &[u32], weights: &[[i8; 4]], sum: i32) -> i32 {
+        let values: &[i16] = bytemuck::cast_slice(words);
+        let products = values.iter().zip(weights.as_flattened()).map(|(x, w)| i32::from(*x) * i32::from(*w));
+        products.fold(sum, i32::wrapping_add)
+    }
+}
+
 /// Adds the products of `w` with four slices of the same length.
 #[inline(always)]
 fn add_products(sums: &mut [i32; 4], [a, b, c, d]: [&[i16]; 4], w: &[i8]) {
@@ -115,5 +130,16 @@ pub fn fully_connected_s8(
     x: &[i8],
     y: &mut [i8],
 ) -> Result<(), KernelError> {
-    tiled::convolve::<Portable>(&p.as_conv2d(), Rounding::Once, scratch, x, y)
+    match p.rows {
+        1 => tiled::fully_connected::<Portable>(p, scratch, x, y),
+        _ => tiled::convolve::<Portable>(&p.as_conv2d(), Rounding::Once, scratch, x, y),
+    }
+}
+
+/// As [`crate::reference::depthwise_conv2d_s8`], which compilers vectorise as it is.
+///
+/// # Errors
+/// When lengths and shapes disagree, or the weights are not dense.
+pub fn depthwise_conv2d_s8(p: &Conv2d<'_>, _: &mut [i8], x: &[i8], y: &mut [i8]) -> Result<(), KernelError> {
+    crate::reference::depthwise_conv2d_s8(p, x, y)
 }

@@ -6,7 +6,7 @@
 use crate::cortex_m::{dsp::Dsp, pairs::Pairs};
 use crate::mve;
 use crate::portable::Portable;
-use crate::tiled::{Geometry, scratch_len};
+use crate::tiled::{Geometry, depthwise_scratch_len, dot_scratch_len, scratch_len};
 use crate::{Shape, Window};
 
 /// Bytes for a convolution. `group` is 0 for dense weights.
@@ -18,12 +18,24 @@ pub fn conv2d(input: &Shape, output: &Shape, window: &Window, group: usize) -> u
 }
 
 /// Bytes for a depthwise convolution.
-pub fn depthwise_conv2d(_input: &Shape, output: &Shape, window: &Window) -> usize {
-    mve::geometry::depthwise_scratch(output, window)
+pub fn depthwise_conv2d(input: &Shape, output: &Shape, window: &Window) -> usize {
+    let g = Geometry::new(input, output, window);
+    let mve = mve::geometry::depthwise_scratch(output, window);
+    if input.c == output.c {
+        mve.max(depthwise_scratch_len::<Dsp>(&g)).max(depthwise_scratch_len::<Pairs>(&g))
+    } else {
+        mve
+    }
 }
 
 /// Bytes for a fully connected layer with `rows` rows. `group` is 0 for dense weights.
 pub fn fully_connected(rows: usize, input_channels: usize, output_channels: usize, group: usize) -> usize {
+    if rows == 1 {
+        let dsp = dot_scratch_len::<Dsp>(input_channels);
+        return dsp
+            .max(dot_scratch_len::<Pairs>(input_channels))
+            .max(dot_scratch_len::<Portable>(input_channels));
+    }
     let row = |c| Shape { h: 1, w: rows, c };
     conv2d(&row(input_channels), &row(output_channels), &Window::POINT, group)
 }

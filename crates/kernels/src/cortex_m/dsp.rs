@@ -6,7 +6,9 @@
 //! of channels, and the inner loop is the same for every shape.
 
 use super::cells::{self, Layout, Source};
-use crate::tiled::{self, BLOCK, Engine, Filter, Geometry, LANES, Out, Rounding, Scale, Scaling};
+use crate::tiled::{
+    self, BLOCK, Depthwise, Dot, Engine, Filter, Geometry, LANES, Out, Rounding, Scale, Scaling,
+};
 use crate::{Conv2d, FullyConnected, KernelError};
 
 /// The instruction set.
@@ -78,6 +80,61 @@ impl Engine for Dsp {
     }
 }
 
+impl Depthwise for Dsp {
+    const CHANNELS: usize = BLOCK;
+
+    fn depthwise_tiles(g: &Geometry) -> usize {
+        g.width.div_ceil(2)
+    }
+
+    fn spot(_: &Geometry, tile: usize, k: usize) -> [usize; 2] {
+        [tile.wrapping_mul(2).wrapping_add(k / BLOCK), k % BLOCK]
+    }
+
+    fn sums(
+        _: &Geometry,
+        rows: &[u32],
+        taps: &[u32],
+        weights: &[[i8; 4]],
+        bias: [i32; 4],
+        tile: usize,
+    ) -> [i32; 8] {
+        let [b0, b1, b2, b3] = bias;
+        let [mut s0, mut s1, mut s2, mut s3, mut s4, mut s5, mut s6, mut s7] =
+            [b0, b1, b2, b3, b0, b1, b2, b3];
+        let low = |x: u32| i32::from(x as u16 as i16);
+        let high = |x: u32| x.cast_signed() >> 16;
+        let first = tile.wrapping_mul(2 * CELL / 4);
+        for (tap, w) in taps.iter().zip(weights) {
+            let at = (*tap as usize / 4).wrapping_add(first);
+            let Some([e, o, f, p]) = rows.get(at..).and_then(|x| x.first_chunk()) else { break };
+            let [even, odd] = halves(u32::from_le_bytes(w.map(i8::cast_unsigned)));
+            s0 = s0.wrapping_add(low(*e).wrapping_mul(low(even)));
+            s1 = s1.wrapping_add(low(*o).wrapping_mul(low(odd)));
+            s2 = s2.wrapping_add(high(*e).wrapping_mul(high(even)));
+            s3 = s3.wrapping_add(high(*o).wrapping_mul(high(odd)));
+            s4 = s4.wrapping_add(low(*f).wrapping_mul(low(even)));
+            s5 = s5.wrapping_add(low(*p).wrapping_mul(low(odd)));
+            s6 = s6.wrapping_add(high(*f).wrapping_mul(high(even)));
+            s7 = s7.wrapping_add(high(*p).wrapping_mul(high(odd)));
+        }
+        [s0, s1, s2, s3, s4, s5, s6, s7]
+    }
+}
+
+impl Dot for Dsp {
+    const WORDS: usize = CELL / 4;
+
+    fn prepare(block: [i8; 4], words: &mut [u32]) {
+        let cell = halves(u32::from_le_bytes(block.map(i8::cast_unsigned)));
+        words.iter_mut().zip(cell).for_each(|(to, from)| *to = from);
+    }
+
+    fn dot(words: &[u32], weights: &[[i8; 4]], sum: i32) -> i32 {
+        arithmetic::dot(words.as_chunks().0, weights, sum)
+    }
+}
+
 /// Bytes 0 and 2, and bytes 1 and 3, as signed 16-bit halves.
 #[inline(always)]
 fn halves(word: u32) -> [u32; 2] {
@@ -133,6 +190,62 @@ mod arithmetic {
                 options(nostack),
             );
         }
+    }
+
+    /// `sum` plus the products of cells and weights.
+    pub fn dot(cells: &[[u32; 2]], weights: &[[i8; 4]], sum: i32) -> i32 {
+        let blocks = cells.len().min(weights.len());
+        // SAFETY: both slices have as many blocks.
+        unsafe { add_products(cells.as_ptr(), weights.as_ptr(), blocks, sum) }
+    }
+
+    /// `sum` plus the products of `blocks` cells and words of weights.
+    #[unsafe(naked)]
+    unsafe extern "C" fn add_products(
+        cells: *const [u32; 2],
+        weights: *const [i8; 4],
+        blocks: usize,
+        sum: i32,
+    ) -> i32 {
+        naked_asm!(
+            ".macro DTMM_TWO_BLOCKS",
+            "ldr r4, [r1], #4",
+            "ldmia r0!, {{r6-r9}}",
+            "ldr r5, [r1], #4",
+            "sxtb16 r12, r4",
+            "sxtb16 r4, r4, ror #8",
+            "smlad r3, r6, r12, r3",
+            "sxtb16 r12, r5",
+            "smlad r3, r7, r4, r3",
+            "sxtb16 r5, r5, ror #8",
+            "smlad r3, r8, r12, r3",
+            "smlad r3, r9, r5, r3",
+            ".endm",
+            "push {{r4-r9, lr}}",
+            "subs r2, #4",
+            "blt 3f",
+            "2:",
+            "DTMM_TWO_BLOCKS",
+            "DTMM_TWO_BLOCKS",
+            "subs r2, #4",
+            "bge 2b",
+            "3:",
+            "adds r2, #4",
+            "beq 5f",
+            "4:",
+            "ldr r4, [r1], #4",
+            "ldmia r0!, {{r6, r7}}",
+            "sxtb16 r12, r4",
+            "sxtb16 r4, r4, ror #8",
+            "smlad r3, r6, r12, r3",
+            "smlad r3, r7, r4, r3",
+            "subs r2, #1",
+            "bne 4b",
+            "5:",
+            "mov r0, r3",
+            "pop {{r4-r9, pc}}",
+            ".purgem DTMM_TWO_BLOCKS",
+        )
     }
 
     /// What the assembler reads and writes.
@@ -341,6 +454,13 @@ mod arithmetic {
         }
     }
 
+    pub fn dot(cells: &[[u32; 2]], weights: &[[i8; 4]], sum: i32) -> i32 {
+        cells.iter().zip(weights).fold(sum, |sum, (cell, w)| {
+            let w = super::halves(u32::from_le_bytes(w.map(i8::cast_unsigned)));
+            sum.wrapping_add(dual(cell[0], w[0])).wrapping_add(dual(cell[1], w[1]))
+        })
+    }
+
     pub type Row = ();
 
     pub fn start(_: &mut Row, _: usize, _: &Out, _: &Scaling<'_>) {}
@@ -383,6 +503,20 @@ pub fn conv2d_s8(p: &Conv2d<'_>, scratch: &mut [i8], x: &[i8], y: &mut [i8]) -> 
     tiled::convolve::<Dsp>(p, Rounding::Twice, scratch, x, y)
 }
 
+/// As [`crate::reference::depthwise_conv2d_s8`].
+///
+/// # Errors
+/// When lengths and shapes disagree, the weights are not dense, there are more filters than channels, or the scratch
+/// memory is too small or not aligned to 4.
+pub fn depthwise_conv2d_s8(
+    p: &Conv2d<'_>,
+    scratch: &mut [i8],
+    x: &[i8],
+    y: &mut [i8],
+) -> Result<(), KernelError> {
+    tiled::depthwise::<Dsp>(p, scratch, x, y)
+}
+
 /// As [`crate::reference::fully_connected_s8`].
 ///
 /// # Errors
@@ -393,5 +527,8 @@ pub fn fully_connected_s8(
     x: &[i8],
     y: &mut [i8],
 ) -> Result<(), KernelError> {
-    tiled::convolve::<Dsp>(&p.as_conv2d(), Rounding::Once, scratch, x, y)
+    match p.rows {
+        1 => tiled::fully_connected::<Dsp>(p, scratch, x, y),
+        _ => tiled::convolve::<Dsp>(&p.as_conv2d(), Rounding::Once, scratch, x, y),
+    }
 }

@@ -8,7 +8,7 @@
 //! Weights of -128 would overflow a half; TFLite does not write them, and the reference kernel takes those that have one.
 
 use super::cells::{self, Layout, Source};
-use crate::tiled::{self, BLOCK, Engine, Filter, Geometry, Out, Rounding, Scale, Scaling};
+use crate::tiled::{self, BLOCK, Depthwise, Dot, Engine, Filter, Geometry, Out, Rounding, Scale, Scaling};
 use crate::{Conv2d, FullyConnected, KernelError};
 
 /// The instruction set.
@@ -108,6 +108,87 @@ impl Engine for Pairs {
     }
 }
 
+impl Depthwise for Pairs {
+    const CHANNELS: usize = 2;
+
+    fn depthwise_tiles(g: &Geometry) -> usize {
+        Self::half(g) / 2
+    }
+
+    fn spot(g: &Geometry, tile: usize, k: usize) -> [usize; 2] {
+        [Self::output(g, tile, k / 2), k % 2]
+    }
+
+    fn sums(
+        _: &Geometry,
+        rows: &[u32],
+        taps: &[u32],
+        weights: &[[i8; 4]],
+        bias: [i32; 4],
+        tile: usize,
+    ) -> [i32; 8] {
+        let mut sums = Halves::new([bias[0], bias[1]], taps.len());
+        let first = tile.wrapping_mul(2 * CELL / 4);
+        let cells =
+            |tap: u32| rows.get((tap as usize / 4).wrapping_add(first)..).and_then(|x| x.first_chunk::<4>());
+        let (taps, last_tap) = taps.as_chunks::<2>();
+        let (weights, last_weights) = weights.as_chunks::<2>();
+        for ([t, u], [v, w]) in taps.iter().zip(weights) {
+            let (Some(x), Some(z)) = (cells(*t), cells(*u)) else { break };
+            sums.add([x, z], [v, w]);
+        }
+        if let ([t], [v]) = (last_tap, last_weights)
+            && let Some(x) = cells(*t)
+        {
+            sums.add([x, &[0; 4]], [v, &[0; 4]]);
+        }
+        let Halves { low: [a, b, c, d], high: [e, f, g, h] } = sums;
+        [a, b, c, d, e, f, g, h]
+    }
+}
+
+/// Sums of two channels for two neighbouring cells.
+struct Halves {
+    /// Cell for cell, channel for channel.
+    low: [i32; 4],
+    high: [i32; 4],
+}
+
+impl Halves {
+    /// For so many positions.
+    fn new([a, b]: [i32; 2], positions: usize) -> Self {
+        let bias = BIAS.wrapping_mul(positions.div_ceil(2) as i32);
+        let low = [a.wrapping_sub(bias), b.wrapping_sub(bias)];
+        Halves { low: [low[0], low[1], low[0], low[1]], high: [a, b, a, b] }
+    }
+
+    /// Adds the products at two positions.
+    #[inline(always)]
+    fn add(&mut self, [x, z]: [&[u32; 4]; 2], [v, w]: [&[i8; 4]; 2]) {
+        let v = [v[0], v[1], v[0], v[1]].map(i32::from);
+        let w = [w[0], w[1], w[0], w[1]].map(i32::from);
+        let products = x.iter().zip(v).zip(z.iter().zip(w));
+        for (((x, v), (z, w)), (low, high)) in products.zip(self.low.iter_mut().zip(&mut self.high)) {
+            let first = x.cast_signed().wrapping_mul(v).wrapping_add(BIAS);
+            let sum = z.cast_signed().wrapping_mul(w).wrapping_add(first);
+            *low = low.wrapping_add(sum & 0xFFFF);
+            *high = high.wrapping_add(sum >> 16);
+        }
+    }
+}
+
+impl Dot for Pairs {
+    const WORDS: usize = BLOCK;
+
+    fn prepare(block: [i8; 4], words: &mut [u32]) {
+        words.iter_mut().zip(block).for_each(|(to, from)| *to = i32::from(from).cast_unsigned());
+    }
+
+    fn dot(words: &[u32], weights: &[[i8; 4]], sum: i32) -> i32 {
+        arithmetic::dot(words.as_chunks().0, weights, sum)
+    }
+}
+
 /// `sum * multiplier / 2^31`, rounded to nearest, ties upwards, from products of 16 bits; `multiplier` is not negative.
 #[cfg(any(dtmm_isa = "v6m", test))]
 #[inline(always)]
@@ -142,6 +223,42 @@ mod arithmetic {
 
     use super::Pairs;
     use crate::tiled::{Filter, Out, Run, Scale, Scaling, Short, apply_by_tiles};
+
+    /// `sum` plus the products of values and weights.
+    pub fn dot(values: &[[u32; 4]], weights: &[[i8; 4]], sum: i32) -> i32 {
+        let blocks = values.len().min(weights.len());
+        if blocks == 0 {
+            return sum;
+        }
+        // SAFETY: both slices have as many blocks, at least one.
+        unsafe { add_products(values.as_ptr(), weights.as_ptr(), blocks, sum) }
+    }
+
+    #[unsafe(naked)]
+    unsafe extern "C" fn add_products(
+        values: *const [u32; 4],
+        weights: *const [i8; 4],
+        blocks: usize,
+        sum: i32,
+    ) -> i32 {
+        naked_asm!(
+            "push {{r4-r7, lr}}",
+            "2:",
+            "ldmia r0!, {{r4-r7}}",
+            "ldrsb r12, [r1], #1",
+            "ldrsb lr, [r1], #1",
+            "mla r3, r4, r12, r3",
+            "mla r3, r5, lr, r3",
+            "ldrsb r12, [r1], #1",
+            "ldrsb lr, [r1], #1",
+            "mla r3, r6, r12, r3",
+            "mla r3, r7, lr, r3",
+            "subs r2, #1",
+            "bne 2b",
+            "mov r0, r3",
+            "pop {{r4-r7, pc}}",
+        )
+    }
 
     /// What the assembler reads and writes.
     #[repr(C)]
@@ -372,6 +489,52 @@ mod arithmetic {
         sums
     }
 
+    /// `sum` plus the products of values and weights.
+    pub fn dot(values: &[[u32; 4]], weights: &[[i8; 4]], sum: i32) -> i32 {
+        let blocks = values.len().min(weights.len());
+        if blocks == 0 {
+            return sum;
+        }
+        // SAFETY: both slices have as many blocks, at least one.
+        unsafe { add_products(values.as_ptr(), weights.as_ptr(), blocks, sum) }
+    }
+
+    #[unsafe(naked)]
+    unsafe extern "C" fn add_products(
+        values: *const [u32; 4],
+        weights: *const [i8; 4],
+        blocks: usize,
+        sum: i32,
+    ) -> i32 {
+        naked_asm!(
+            "push {{r4-r7, lr}}",
+            "lsls r6, r2, #2",
+            "adds r1, r1, r6",
+            "adds r7, r1, #1",
+            "rsbs r6, r6, #0",
+            "2:",
+            "ldmia r0!, {{r4, r5}}",
+            "ldrsb r2, [r1, r6]",
+            "muls r4, r2, r4",
+            "adds r3, r3, r4",
+            "ldrsb r2, [r7, r6]",
+            "muls r5, r2, r5",
+            "adds r3, r3, r5",
+            "adds r6, #2",
+            "ldmia r0!, {{r4, r5}}",
+            "ldrsb r2, [r1, r6]",
+            "muls r4, r2, r4",
+            "adds r3, r3, r4",
+            "ldrsb r2, [r7, r6]",
+            "muls r5, r2, r5",
+            "adds r3, r3, r5",
+            "adds r6, #2",
+            "bne 2b",
+            "mov r0, r3",
+            "pop {{r4-r7, pc}}",
+        )
+    }
+
     pub type Row = ();
 
     pub fn start(_: &mut Row, _: [usize; 2], _: &Out, _: &Scaling<'_>) {}
@@ -480,6 +643,11 @@ mod arithmetic {
     use super::{BIAS, CELL, Pairs};
     use crate::tiled::{Filter, Out, Scale, Scaling, apply_by_tiles};
 
+    pub fn dot(values: &[[u32; 4]], weights: &[[i8; 4]], sum: i32) -> i32 {
+        let products = values.as_flattened().iter().zip(weights.as_flattened());
+        products.fold(sum, |sum, (x, w)| sum.wrapping_add(x.cast_signed().wrapping_mul((*w).into())))
+    }
+
     pub type Row = ();
 
     pub fn start(_: &mut Row, _: [usize; 2], _: &Out, _: &Scaling<'_>) {}
@@ -521,6 +689,20 @@ pub fn conv2d_s8(p: &Conv2d<'_>, scratch: &mut [i8], x: &[i8], y: &mut [i8]) -> 
     tiled::convolve::<Pairs>(p, Rounding::Twice, scratch, x, y)
 }
 
+/// As [`crate::reference::depthwise_conv2d_s8`].
+///
+/// # Errors
+/// When lengths and shapes disagree, the weights are not dense, there are more filters than channels, a weight is -128, or the scratch
+/// memory is too small or not aligned to 4.
+pub fn depthwise_conv2d_s8(
+    p: &Conv2d<'_>,
+    scratch: &mut [i8],
+    x: &[i8],
+    y: &mut [i8],
+) -> Result<(), KernelError> {
+    tiled::depthwise::<Pairs>(p, scratch, x, y)
+}
+
 /// As [`crate::reference::fully_connected_s8`].
 ///
 /// # Errors
@@ -531,7 +713,10 @@ pub fn fully_connected_s8(
     x: &[i8],
     y: &mut [i8],
 ) -> Result<(), KernelError> {
-    tiled::convolve::<Pairs>(&p.as_conv2d(), Rounding::Once, scratch, x, y)
+    match p.rows {
+        1 => tiled::fully_connected::<Pairs>(p, scratch, x, y),
+        _ => tiled::convolve::<Pairs>(&p.as_conv2d(), Rounding::Once, scratch, x, y),
+    }
 }
 
 #[cfg(test)]

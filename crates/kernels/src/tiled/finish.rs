@@ -13,7 +13,7 @@ pub(crate) enum Rounding {
 
 /// Scaling of a layer's sums.
 ///
-/// The usual case, a multiplier of at least 2^30 and a shift of at least 2 to the right, has a short form: see
+/// The usual case, a multiplier of at least 2^30 and a shift of at least 3 to the right, has a short form: see
 /// [`Scale::finish`]. Everything else goes to the rules of the reference kernels.
 pub(crate) struct Scaling<'a> {
     linear: &'a Linear<'a>,
@@ -51,7 +51,7 @@ impl<'a> Scaling<'a> {
         let at = o & self.mask;
         let multiplier = number(self.linear.multiplier.get(at));
         let right = -i32::from(self.linear.shift.get(at).copied().unwrap_or(0));
-        let short = self.rounding == Rounding::Twice && (2..32).contains(&right) && multiplier >= 1 << 30;
+        let short = (3..32).contains(&right) && multiplier >= 1 << 30;
         let shift = if short { right.wrapping_sub(1).cast_unsigned() } else { 0 };
         Scale { layer: self, o, bias: number(self.linear.bias.get(o)), multiplier, shift }
     }
@@ -90,7 +90,7 @@ impl Scale<'_> {
     pub fn shorten(&self, short: &mut Short) -> bool {
         short.multiplier = self.multiplier.wrapping_shl(1);
         short.shift = self.shift;
-        self.shift > 0
+        self.shift > 0 && self.layer.rounding == Rounding::Twice
     }
 
     /// Scales and clamps a sum. `high_mul` is `sum * multiplier / 2^31`, rounded to nearest, ties upwards.
@@ -104,8 +104,17 @@ impl Scale<'_> {
         if self.shift == 0 {
             return self.finish_generally(sum);
         }
-        let high = high_mul(sum, self.multiplier);
-        let truncated = high.wrapping_add(high >> 31) >> self.shift;
+        let truncated = match self.layer.rounding {
+            Rounding::Twice => {
+                let high = high_mul(sum, self.multiplier);
+                high.wrapping_add(high >> 31) >> self.shift
+            }
+            Rounding::Once => {
+                let product = i64::from(sum).wrapping_mul(self.multiplier.into());
+                let high = product.wrapping_add(product >> 63) >> 32;
+                high as i32 >> self.shift.wrapping_sub(1)
+            }
+        };
         let value = truncated.wrapping_add(self.layer.offset) >> 1;
         value.min(i8::MAX.into()).max(self.layer.low).wrapping_sub(self.layer.back) as i8
     }

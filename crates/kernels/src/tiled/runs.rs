@@ -169,6 +169,36 @@ impl<'a> Decoder<'a> {
         Some(used)
     }
 
+    /// Calls `run` with the first channel and the weights of each run of the next filter, which has one position;
+    /// neighbouring groups are one run. `None` when the index or the weights end too soon.
+    #[inline(always)]
+    pub fn each_run(&mut self, channels: usize, mut run: impl FnMut(usize, &[i8])) -> Option<()> {
+        let mut first = 0;
+        while first < channels {
+            let mut end = first;
+            let mut gap = 0;
+            while end < channels {
+                let len = if self.group < channels.wrapping_sub(end) {
+                    self.group
+                } else {
+                    channels.wrapping_sub(end)
+                };
+                if !self.index.next()? {
+                    gap = len;
+                    break;
+                }
+                end = end.wrapping_add(len);
+            }
+            if end > first {
+                let (weights, rest) = self.weights.split_at_checked(end.wrapping_sub(first))?;
+                self.weights = rest;
+                run(first, weights);
+            }
+            first = end.wrapping_add(gap);
+        }
+        Some(())
+    }
+
     /// Copies the weights of one kernel position to their channels; false when there are none.
     fn copy_position(&mut self, channels: usize, to: &mut [i8]) -> Option<bool> {
         let (mut first, mut any) = (0, false);

@@ -1,0 +1,82 @@
+//! Fully connected layers with one row: sums without outputs to share weights between.
+
+use super::finish::{Rounding, Scaling};
+use super::geometry::{BLOCK, Geometry};
+use super::runs::Decoder;
+use crate::{FullyConnected, KernelError, Shape, Weights, Window};
+
+/// What an instruction set brings to dot products.
+pub(crate) trait Dot {
+    /// Words that a block of four channels takes when prepared.
+    const WORDS: usize;
+
+    /// Brings a block of channels into the form that [`Dot::dot`] reads.
+    fn prepare(block: [i8; 4], words: &mut [u32]);
+
+    /// `sum` plus the products of whole blocks: [`Dot::WORDS`] words for each four weights.
+    fn dot(words: &[u32], weights: &[[i8; 4]], sum: i32) -> i32;
+}
+
+/// Bytes of scratch memory of [`fully_connected`], a multiple of 4.
+pub(crate) const fn scratch_len<E: Dot>(input_channels: usize) -> usize {
+    input_channels.div_ceil(BLOCK).saturating_mul(E::WORDS).saturating_mul(4)
+}
+
+/// Weights OI in any storage form times the row `x` into `y`.
+///
+/// # Errors
+/// [`KernelError::Scratch`] when the scratch memory is too short or not aligned to 4, or runs are no whole blocks; then
+/// nothing has been written to `y`. Else when lengths and shapes disagree.
+pub(crate) fn fully_connected<E: Dot>(
+    p: &FullyConnected<'_>,
+    scratch: &mut [i8],
+    x: &[i8],
+    y: &mut [i8],
+) -> Result<(), KernelError> {
+    let (channels, filters) = (p.input_channels, p.linear.bias.len());
+    if x.len() != channels || y.len() != filters || y.is_empty() || x.is_empty() {
+        return Err(KernelError::ActivationLength);
+    }
+    p.linear.check(filters)?;
+    let row = Shape { h: 1, w: 1, c: channels };
+    let g = Geometry::new(&row, &Shape { c: filters, ..row }, &Window::POINT);
+    let mut decoder = Decoder::new(&p.linear.weights, &g, filters)?;
+    let group = match p.linear.weights {
+        Weights::Dense(_) => channels,
+        Weights::Bitmap { group, .. } | Weights::Gaps { group, .. } => group,
+    };
+    let words =
+        scratch.get_mut(..scratch_len::<E>(channels)).and_then(|s| bytemuck::try_cast_slice_mut(s).ok());
+    let words: &mut [u32] = words.ok_or(KernelError::Scratch)?;
+    if group < channels && !group.is_multiple_of(BLOCK) {
+        return Err(KernelError::Scratch);
+    }
+    let (blocks, tail) = x.as_chunks::<BLOCK>();
+    for (to, block) in words.chunks_exact_mut(E::WORDS.max(1)).zip(blocks) {
+        E::prepare(*block, to);
+    }
+    let scaling = Scaling::new(&p.linear, Rounding::Once);
+    let add = |first: usize, weights: &[i8], sum: i32| {
+        let (whole, rest) = weights.as_chunks::<BLOCK>();
+        let sum = E::dot(words.get((first / BLOCK).wrapping_mul(E::WORDS)..).unwrap_or_default(), whole, sum);
+        let products = tail.iter().zip(rest).map(|(x, w)| i32::from(*x).wrapping_mul(i32::from(*w)));
+        products.fold(sum, i32::wrapping_add)
+    };
+    if let Weights::Dense(weights) = p.linear.weights {
+        let mut filters = weights.chunks_exact(channels);
+        for (o, y) in y.iter_mut().enumerate() {
+            let scale = scaling.filter(o);
+            let sum = add(0, filters.next().unwrap_or_default(), scale.bias);
+            *y = scale.finish(sum, |_, _| 0);
+        }
+        return Ok(());
+    }
+    for (o, y) in y.iter_mut().enumerate() {
+        let scale = scaling.filter(o);
+        let mut sum = scale.bias;
+        let taken = decoder.each_run(channels, |first, weights| sum = add(first, weights, sum));
+        taken.ok_or(KernelError::ParameterLength)?;
+        *y = scale.finish(sum, |_, _| 0);
+    }
+    Ok(())
+}
