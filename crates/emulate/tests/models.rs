@@ -50,7 +50,9 @@ fn load(path: &Path) -> Option<Model> {
 
 /// Runs all models that fit the core's machine; the others are named.
 fn same_as_host(core: Core, models: &[Model]) {
-    let case = |m: &&Model| common::case(&m.package, &m.input);
+    fn case<'a>(m: &'a &Model) -> dtmm_emulate::Case<'a> {
+        common::case(&m.package, &m.input)
+    }
     let fits = |m: &&Model| match dtmm_emulate::fits(core, &case(m)) {
         Ok(()) => true,
         Err(error @ EmulateError::Room { .. }) => {
