@@ -3,10 +3,10 @@
 //! Each function returns the most that a kernel of any instruction set needs, so that a package runs on every core. Where
 //! a planner grants less, the reference kernels run, which need none. Scratch memory is aligned to 4.
 
-use crate::cortex_m::{dsp::Dsp, pairs::Pairs};
+use crate::cortex_m::{depthwise_scratch_len, dsp::Dsp, pairs::Pairs};
 use crate::mve;
 use crate::portable::Portable;
-use crate::tiled::{Geometry, depthwise_scratch_len, dot_scratch_len, scratch_len};
+use crate::tiled::{Geometry, dot_scratch_len, scratch_len};
 use crate::{Shape, Window};
 
 /// Bytes for a convolution. `group` is 0 for dense weights.
@@ -19,13 +19,8 @@ pub fn conv2d(input: &Shape, output: &Shape, window: &Window, group: usize) -> u
 
 /// Bytes for a depthwise convolution.
 pub fn depthwise_conv2d(input: &Shape, output: &Shape, window: &Window) -> usize {
-    let g = Geometry::new(input, output, window);
     let mve = mve::geometry::depthwise_scratch(output, window);
-    if input.c == output.c {
-        mve.max(depthwise_scratch_len::<Dsp>(&g)).max(depthwise_scratch_len::<Pairs>(&g))
-    } else {
-        mve
-    }
+    if input.c == output.c { mve.max(depthwise_scratch_len(input.c, window)) } else { mve }
 }
 
 /// Bytes for a fully connected layer with `rows` rows. `group` is 0 for dense weights.

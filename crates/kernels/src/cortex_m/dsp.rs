@@ -6,9 +6,7 @@
 //! of channels, and the inner loop is the same for every shape.
 
 use super::cells::{self, Layout, Source};
-use crate::tiled::{
-    self, BLOCK, Depthwise, Dot, Engine, Filter, Geometry, LANES, Out, Rounding, Scale, Scaling,
-};
+use crate::tiled::{self, BLOCK, Dot, Engine, Filter, Geometry, LANES, Out, Rounding, Scale, Scaling};
 use crate::{Conv2d, FullyConnected, KernelError};
 
 /// The instruction set.
@@ -80,48 +78,6 @@ impl Engine for Dsp {
     }
 }
 
-impl Depthwise for Dsp {
-    const CHANNELS: usize = BLOCK;
-
-    fn depthwise_tiles(g: &Geometry) -> usize {
-        g.width.div_ceil(2)
-    }
-
-    fn spot(_: &Geometry, tile: usize, k: usize) -> [usize; 2] {
-        [tile.wrapping_mul(2).wrapping_add(k / BLOCK), k % BLOCK]
-    }
-
-    fn sums(
-        _: &Geometry,
-        rows: &[u32],
-        taps: &[u32],
-        weights: &[[i8; 4]],
-        bias: [i32; 4],
-        tile: usize,
-    ) -> [i32; 8] {
-        let [b0, b1, b2, b3] = bias;
-        let [mut s0, mut s1, mut s2, mut s3, mut s4, mut s5, mut s6, mut s7] =
-            [b0, b1, b2, b3, b0, b1, b2, b3];
-        let low = |x: u32| i32::from(x as u16 as i16);
-        let high = |x: u32| x.cast_signed() >> 16;
-        let first = tile.wrapping_mul(2 * CELL / 4);
-        for (tap, w) in taps.iter().zip(weights) {
-            let at = (*tap as usize / 4).wrapping_add(first);
-            let Some([e, o, f, p]) = rows.get(at..).and_then(|x| x.first_chunk()) else { break };
-            let [even, odd] = halves(u32::from_le_bytes(w.map(i8::cast_unsigned)));
-            s0 = s0.wrapping_add(low(*e).wrapping_mul(low(even)));
-            s1 = s1.wrapping_add(low(*o).wrapping_mul(low(odd)));
-            s2 = s2.wrapping_add(high(*e).wrapping_mul(high(even)));
-            s3 = s3.wrapping_add(high(*o).wrapping_mul(high(odd)));
-            s4 = s4.wrapping_add(low(*f).wrapping_mul(low(even)));
-            s5 = s5.wrapping_add(low(*p).wrapping_mul(low(odd)));
-            s6 = s6.wrapping_add(high(*f).wrapping_mul(high(even)));
-            s7 = s7.wrapping_add(high(*p).wrapping_mul(high(odd)));
-        }
-        [s0, s1, s2, s3, s4, s5, s6, s7]
-    }
-}
-
 impl Dot for Dsp {
     const WORDS: usize = CELL / 4;
 
@@ -137,7 +93,7 @@ impl Dot for Dsp {
 
 /// Bytes 0 and 2, and bytes 1 and 3, as signed 16-bit halves.
 #[inline(always)]
-fn halves(word: u32) -> [u32; 2] {
+pub(super) fn halves(word: u32) -> [u32; 2] {
     [arithmetic::even_bytes(word), arithmetic::even_bytes(word.rotate_right(8))]
 }
 
@@ -514,7 +470,7 @@ pub fn depthwise_conv2d_s8(
     x: &[i8],
     y: &mut [i8],
 ) -> Result<(), KernelError> {
-    tiled::depthwise::<Dsp>(p, scratch, x, y)
+    super::depthwise::depthwise::<Dsp>(p, scratch, x, y)
 }
 
 /// As [`crate::reference::fully_connected_s8`].

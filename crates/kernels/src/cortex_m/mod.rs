@@ -7,5 +7,8 @@
 //! the processor lacks the instructions, plain Rust does the same arithmetic on the same layout, so that hosts test it.
 
 mod cells;
+mod depthwise;
 pub mod dsp;
 pub mod pairs;
+
+pub(crate) use depthwise::scratch_len as depthwise_scratch_len;

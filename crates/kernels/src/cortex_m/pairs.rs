@@ -8,7 +8,7 @@
 //! Weights of -128 would overflow a half; TFLite does not write them, and the reference kernel takes those that have one.
 
 use super::cells::{self, Layout, Source};
-use crate::tiled::{self, BLOCK, Depthwise, Dot, Engine, Filter, Geometry, Out, Rounding, Scale, Scaling};
+use crate::tiled::{self, BLOCK, Dot, Engine, Filter, Geometry, Out, Rounding, Scale, Scaling};
 use crate::{Conv2d, FullyConnected, KernelError};
 
 /// The instruction set.
@@ -105,75 +105,6 @@ impl Engine for Pairs {
     #[inline(always)]
     fn high_mul(sum: i32, multiplier: i32) -> i32 {
         high_mul(sum, multiplier)
-    }
-}
-
-impl Depthwise for Pairs {
-    const CHANNELS: usize = 2;
-
-    fn depthwise_tiles(g: &Geometry) -> usize {
-        Self::half(g) / 2
-    }
-
-    fn spot(g: &Geometry, tile: usize, k: usize) -> [usize; 2] {
-        [Self::output(g, tile, k / 2), k % 2]
-    }
-
-    fn sums(
-        _: &Geometry,
-        rows: &[u32],
-        taps: &[u32],
-        weights: &[[i8; 4]],
-        bias: [i32; 4],
-        tile: usize,
-    ) -> [i32; 8] {
-        let mut sums = Halves::new([bias[0], bias[1]], taps.len());
-        let first = tile.wrapping_mul(2 * CELL / 4);
-        let cells =
-            |tap: u32| rows.get((tap as usize / 4).wrapping_add(first)..).and_then(|x| x.first_chunk::<4>());
-        let (taps, last_tap) = taps.as_chunks::<2>();
-        let (weights, last_weights) = weights.as_chunks::<2>();
-        for ([t, u], [v, w]) in taps.iter().zip(weights) {
-            let (Some(x), Some(z)) = (cells(*t), cells(*u)) else { break };
-            sums.add([x, z], [v, w]);
-        }
-        if let ([t], [v]) = (last_tap, last_weights)
-            && let Some(x) = cells(*t)
-        {
-            sums.add([x, &[0; 4]], [v, &[0; 4]]);
-        }
-        let Halves { low: [a, b, c, d], high: [e, f, g, h] } = sums;
-        [a, b, c, d, e, f, g, h]
-    }
-}
-
-/// Sums of two channels for two neighbouring cells.
-struct Halves {
-    /// Cell for cell, channel for channel.
-    low: [i32; 4],
-    high: [i32; 4],
-}
-
-impl Halves {
-    /// For so many positions.
-    fn new([a, b]: [i32; 2], positions: usize) -> Self {
-        let bias = BIAS.wrapping_mul(positions.div_ceil(2) as i32);
-        let low = [a.wrapping_sub(bias), b.wrapping_sub(bias)];
-        Halves { low: [low[0], low[1], low[0], low[1]], high: [a, b, a, b] }
-    }
-
-    /// Adds the products at two positions.
-    #[inline(always)]
-    fn add(&mut self, [x, z]: [&[u32; 4]; 2], [v, w]: [&[i8; 4]; 2]) {
-        let v = [v[0], v[1], v[0], v[1]].map(i32::from);
-        let w = [w[0], w[1], w[0], w[1]].map(i32::from);
-        let products = x.iter().zip(v).zip(z.iter().zip(w));
-        for (((x, v), (z, w)), (low, high)) in products.zip(self.low.iter_mut().zip(&mut self.high)) {
-            let first = x.cast_signed().wrapping_mul(v).wrapping_add(BIAS);
-            let sum = z.cast_signed().wrapping_mul(w).wrapping_add(first);
-            *low = low.wrapping_add(sum & 0xFFFF);
-            *high = high.wrapping_add(sum >> 16);
-        }
     }
 }
 
@@ -692,7 +623,7 @@ pub fn conv2d_s8(p: &Conv2d<'_>, scratch: &mut [i8], x: &[i8], y: &mut [i8]) -> 
 /// As [`crate::reference::depthwise_conv2d_s8`].
 ///
 /// # Errors
-/// When lengths and shapes disagree, the weights are not dense, there are more filters than channels, a weight is -128, or the scratch
+/// When lengths and shapes disagree, the weights are not dense, there are more filters than channels, or the scratch
 /// memory is too small or not aligned to 4.
 pub fn depthwise_conv2d_s8(
     p: &Conv2d<'_>,
@@ -700,7 +631,7 @@ pub fn depthwise_conv2d_s8(
     x: &[i8],
     y: &mut [i8],
 ) -> Result<(), KernelError> {
-    tiled::depthwise::<Pairs>(p, scratch, x, y)
+    super::depthwise::depthwise::<Pairs>(p, scratch, x, y)
 }
 
 /// As [`crate::reference::fully_connected_s8`].

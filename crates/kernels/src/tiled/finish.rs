@@ -57,6 +57,32 @@ impl<'a> Scaling<'a> {
     }
 }
 
+impl Scaling<'_> {
+    /// The biases of four filters from `o` on; 0 behind the last one.
+    #[inline(always)]
+    pub fn biases(&self, o: usize) -> [i32; 4] {
+        let bias = self.linear.bias.get(o..).unwrap_or_default();
+        let number = |n: Option<&[u8; 4]>| n.map_or(0, |n| i32::from_le_bytes(*n));
+        match bias.first_chunk::<4>() {
+            Some(four) => four.map(i32::from_le_bytes),
+            None => [number(bias.first()), number(bias.get(1)), number(bias.get(2)), 0],
+        }
+    }
+
+    /// As [`Scale::finish`] for filter `o`, whose [`Scale::numbers`] the caller kept.
+    #[inline(always)]
+    pub fn finish_numbers(
+        &self,
+        [multiplier, shift]: [u32; 2],
+        o: usize,
+        sum: i32,
+        high_mul: impl Fn(i32, i32) -> i32,
+    ) -> i8 {
+        let scale = Scale { layer: self, o, bias: 0, multiplier: multiplier.cast_signed(), shift };
+        scale.finish(sum, high_mul)
+    }
+}
+
 /// Scaling of one filter's sums.
 pub(crate) struct Scale<'a> {
     layer: &'a Scaling<'a>,
@@ -85,6 +111,11 @@ pub(crate) struct Short {
 }
 
 impl Scale<'_> {
+    /// The multiplier and the number that decides on the short form.
+    pub fn numbers(&self) -> [u32; 2] {
+        [self.multiplier.cast_unsigned(), self.shift]
+    }
+
     /// Puts the filter's numbers into the short form; false when it does not apply.
     #[inline(always)]
     pub fn shorten(&self, short: &mut Short) -> bool {

@@ -5,14 +5,12 @@
 //! to the row, four outputs at a time. A kernel thus reads each weight once for four outputs, and neither padding nor
 //! stride nor dilation is seen by the inner loop.
 
-mod depthwise;
 mod dot;
 mod engine;
 mod finish;
 mod geometry;
 mod runs;
 
-pub(crate) use depthwise::{Depthwise, depthwise, scratch_len as depthwise_scratch_len};
 pub(crate) use dot::{Dot, fully_connected, scratch_len as dot_scratch_len};
 pub(crate) use engine::{Engine, Filter, Out, apply_by_tiles};
 pub(crate) use finish::{Rounding, Scale, Scaling, Short};
