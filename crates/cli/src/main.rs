@@ -29,6 +29,8 @@ enum Command {
     Compare(cmd::compare::Cmd),
     Eval(cmd::eval::Cmd),
     Run(cmd::run::Cmd),
+    Bench(cmd::bench::Cmd),
+    Verify(cmd::verify::Cmd),
     Demo(cmd::demo::Cmd),
 }
 
@@ -42,6 +44,8 @@ fn main() -> ExitCode {
         Command::Compare(c) => c.run(common, &progress),
         Command::Eval(c) => c.run(common, &progress),
         Command::Run(c) => c.run(common, &progress),
+        Command::Bench(c) => c.run(common, &progress),
+        Command::Verify(c) => c.run(common, &progress),
         Command::Demo(c) => c.run(common, &progress),
     });
     match result {

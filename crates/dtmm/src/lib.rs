@@ -4,9 +4,11 @@
 //! when that says so; what is finished stays on disk and the same request goes on from there.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod compare;
 mod compress;
 mod demo;
+mod device;
 mod error;
 mod eval;
 mod files;
@@ -24,11 +26,14 @@ mod run;
 mod source;
 mod train;
 mod trainable;
+mod verify;
 
+pub use bench::{BenchRequest, bench};
 pub use compare::{CompareRequest, MethodSpec, compare};
 pub use compress::{Budgets, CompressRequest, ImportanceKind, Objective, SizeBudget, compress, sweep};
 pub use demo::{DemoRequest, demo};
 pub use dtmm_data::Split;
+pub use dtmm_emulate::{Core, UnknownCore};
 pub use dtmm_graph::Preprocessing;
 pub use dtmm_prune::Method;
 pub use error::Error;
@@ -40,3 +45,4 @@ pub use progress::{Progress, Silent};
 pub use run::{RunRequest, run};
 pub use source::{DataLayout, DataSource};
 pub use train::{Start, TrainRequest, train};
+pub use verify::{VerifyRequest, verify};

@@ -1,6 +1,6 @@
 //! `run`: a model on the samples of a `.npy` file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use dtmm_data::{NpyArray, NpyData};
 use dtmm_graph::{Data, ElementType, Graph, Port};
@@ -67,7 +67,7 @@ fn run_float(
     let [input] = graph.inputs.as_slice() else {
         return Err(several_inputs(&graph.name, graph.inputs.len()));
     };
-    let samples = samples(x, &input.source_shape, ElementType::F32, request)?;
+    let samples = samples(x, &input.source_shape, ElementType::F32, &request.input)?;
     let output = &graph.outputs[0];
     let mut executor =
         Executor::new(graph, ExecOptions { threads: request.threads, keep_all: false }).map_err(fail)?;
@@ -111,7 +111,7 @@ fn run_package(
     let [input] = host.inputs() else {
         return Err(several_inputs(&request.model.display().to_string(), host.inputs().len()));
     };
-    let samples = samples(x, &input.source_shape, input.element_type, request)?;
+    let samples = samples(x, &input.source_shape, input.element_type, &request.input)?;
     let run = |sample: &Data| -> Result<Data, PackError> {
         let mut outputs = host.session()?.run_source(std::slice::from_ref(sample))?;
         Ok(outputs.swap_remove(0))
@@ -129,11 +129,11 @@ fn run_package(
 }
 
 /// Cuts `[N, …]` into samples of the model's type; the shape of one sample, or the whole shape, may stand for N = 1.
-fn samples(
+pub(crate) fn samples(
     x: &NpyArray,
     shape: &[usize],
     wanted: ElementType,
-    request: &RunRequest,
+    file: &Path,
 ) -> Result<Vec<Data>, Error> {
     let one = &shape[1.min(shape.len())..];
     let len: usize = one.iter().product();
@@ -141,7 +141,7 @@ fn samples(
     let data = typed(&x.data, wanted).filter(|d| rank_fits && len > 0 && d.len() % len == 0);
     let Some(data) = data else {
         return Err(Error::Mismatch {
-            what: format!("samples in {}", request.input.display()),
+            what: format!("samples in {}", file.display()),
             expected: format!("{wanted} of shape [N, {}]", numbers(one)),
             found: format!("{} of shape [{}]", x.data.type_name(), numbers(&x.shape)),
             help: "`dtmm inspect` shows the input that the model takes".into(),

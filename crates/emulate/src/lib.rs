@@ -17,6 +17,7 @@
 
 mod cases;
 mod counts;
+mod cycles;
 mod error;
 mod image;
 mod machine;
@@ -26,6 +27,7 @@ mod run;
 mod sources;
 
 pub use counts::OpcodeCount;
+pub use cycles::CycleModel;
 pub use error::EmulateError;
 pub use machine::{Core, Machine, UnknownCore};
 pub use report::{CaseReport, LayerRun, checksum};

@@ -113,7 +113,7 @@ impl Machine {
         map: "microbit",
         cases_at: 0x0001_0000,
         cases_bytes: 192 * KIB,
-        arena_bytes: 13 * KIB,
+        arena_bytes: 12 * KIB,
     };
     const AN385: Machine = Machine {
         qemu: "mps2-an385",

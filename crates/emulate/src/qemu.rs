@@ -25,6 +25,9 @@ pub(crate) struct Start<'a> {
     pub limit: Duration,
 }
 
+/// The firmware's status after a fault.
+pub(crate) const FAULT: i32 = 102;
+
 /// How the emulator ended.
 pub(crate) enum End {
     Status(i32),
@@ -98,6 +101,10 @@ fn ended(status: ExitStatus, said: &str) -> Result<End, EmulateError> {
     let output = said.trim().to_owned();
     if output.contains("-plugin") && output.contains("invalid option") {
         return Err(EmulateError::Plugins { output });
+    }
+    // A fault that finds no stack left for its handler.
+    if output.contains("Lockup") {
+        return Ok(End::Status(FAULT));
     }
     match status.code() {
         Some(status @ (0 | 101..=104)) => Ok(End::Status(status)),

@@ -144,7 +144,7 @@ fn finished(
     let reason = match end {
         End::Status(0) => return Ok(()),
         End::Status(101) => "it panicked",
-        End::Status(102) => "a fault: an access outside the memory or a stack too deep",
+        End::Status(qemu::FAULT) => "a fault: an access outside the memory or a stack too deep",
         End::Status(103) => "the cases are not where it expects them",
         End::Status(_) => "it could not write its report",
         End::TimeOver => {

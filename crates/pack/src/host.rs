@@ -140,6 +140,19 @@ impl HostModel {
         Ok(package.layers().enumerate().map(|(i, l)| describe_layer(&package, i, &l, names.next())).collect())
     }
 
+    /// One sample in the source model's own type and layout as the int8 values inside the package, for each input.
+    ///
+    /// # Errors
+    /// [`PackError::Sample`] for an element type or a length that is not the source's.
+    pub fn quantize_source(&self, inputs: &[Data]) -> Result<Vec<Vec<i8>>, PackError> {
+        let ports = self.inputs.iter().zip(inputs);
+        let convert = |(port, data): (&PortDescription, &Data)| {
+            let values = convert::from_source(port, data);
+            values.ok_or_else(|| wrong_sample(port, &format!("{} × {}", data.len(), data.element_type())))
+        };
+        ports.map(convert).collect()
+    }
+
     /// A runner with an arena of its own; one per thread.
     ///
     /// # Errors
@@ -214,15 +227,7 @@ impl Session<'_> {
     /// # Errors
     /// As [`Session::run_i8`], and for an element type that is not the source's.
     pub fn run_source(&mut self, inputs: &[Data]) -> Result<Vec<Data>, PackError> {
-        let mut int8 = Vec::with_capacity(inputs.len());
-        for (port, data) in self.model.inputs.iter().zip(inputs) {
-            let values = convert::from_source(port, data);
-            int8.push(
-                values.ok_or_else(|| {
-                    wrong_sample(port, &format!("{} × {}", data.len(), data.element_type()))
-                })?,
-            );
-        }
+        let int8 = self.model.quantize_source(inputs)?;
         let slices: Vec<&[i8]> = int8.iter().map(Vec::as_slice).collect();
         let outputs = self.run_i8(&slices)?;
         Ok(self.model.outputs.iter().zip(&outputs).map(|(port, v)| convert::to_source(port, v)).collect())

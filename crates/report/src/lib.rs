@@ -10,4 +10,8 @@ mod types;
 
 pub use html::{HtmlError, compare_html, compress_html};
 pub use text::{Human, bytes, percent};
-pub use types::{Accuracy, Bound, BudgetRow, ClassRow, CompareReport, CompareRow, CompressReport, CoreLatency, DatasetInfo, EpochRow, EvalReport, Flash, InspectReport, KeptMap, LayerRow, Ram, RamPoint, RoundRow, RunReport, TensorBytes, TrainReport, Versions};
+pub use types::{
+    Accuracy, BenchLayer, BenchReport, Bound, BudgetRow, ClassRow, CompareReport, CompareRow, CompressReport,
+    CoreBench, CoreLatency, CoreVerify, DatasetInfo, Difference, EpochRow, EvalReport, Flash, InspectReport,
+    KeptMap, LayerRow, Ram, RamPoint, RoundRow, RunReport, TensorBytes, TrainReport, VerifyReport, Versions,
+};

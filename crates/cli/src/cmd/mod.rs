@@ -1,5 +1,6 @@
 //! One file for each subcommand: a `Cmd` with its flags and a `run`.
 
+pub mod bench;
 pub mod compare;
 pub mod compress;
 pub mod demo;
@@ -7,3 +8,4 @@ pub mod eval;
 pub mod inspect;
 pub mod run;
 pub mod train;
+pub mod verify;

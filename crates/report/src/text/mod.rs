@@ -1,5 +1,6 @@
 //! Terminal text.
 
+mod bench;
 mod compare;
 mod compress;
 mod eval;

@@ -1,5 +1,6 @@
 //! The report types, one file for each command.
 
+mod bench;
 mod compare;
 mod compress;
 mod eval;
@@ -7,6 +8,7 @@ mod inspect;
 mod run;
 mod train;
 
+pub use bench::{BenchLayer, BenchReport, CoreBench, CoreVerify, Difference, VerifyReport};
 pub use compare::{CompareReport, CompareRow};
 pub use compress::{
     Accuracy, Bound, BudgetRow, CompressReport, CoreLatency, Flash, Ram, RamPoint, RoundRow, TensorBytes,
