@@ -68,6 +68,7 @@ fn pixels<E: Engine>(
     for (o, numbers) in numbers.iter_mut().enumerate() {
         *numbers = scaling.filter(o).numbers();
     }
+    let short = numbers.iter().all(|[_, shift]| *shift > 0);
     let mut outputs = y.chunks_exact_mut(c.max(1));
     for row in 0..p.output.h {
         for column in 0..p.output.w {
@@ -75,7 +76,8 @@ fn pixels<E: Engine>(
             let inside = list(p, [row, column], taps)?;
             let (inside, outside) = taps.split_at_checked(inside)?;
             let sources = [Source::new(inside, x, weights, c)?, Source::new(outside, padding, weights, c)?];
-            channels::<E>(&scaling, numbers, &sources, out);
+            let done = if short { blocks(&scaling, numbers, &sources, out) } else { 0 };
+            channels::<E>(&scaling, done, (numbers.get(done..)?, out.get_mut(done..)?), &sources);
         }
     }
     Some(())
@@ -137,16 +139,15 @@ impl<'a> Source<'a> {
     }
 }
 
-/// All channels of an output pixel.
+/// All channels of an output pixel from `channel` on.
 fn channels<E: Engine>(
     scaling: &Scaling<'_>,
-    numbers: &[[u32; 2]],
+    mut channel: usize,
+    (numbers, out): (&[[u32; 2]], &mut [i8]),
     sources: &[Source<'_>; 2],
-    out: &mut [i8],
 ) {
     let (blocks, tail) = out.as_chunks_mut::<BLOCK>();
     let (fours, last) = numbers.as_chunks::<BLOCK>();
-    let mut channel = 0usize;
     for (out, numbers) in blocks.iter_mut().zip(fours) {
         let mut sums = scaling.biases(channel);
         for source in sources.iter().filter(|s| !s.taps.is_empty()) {
@@ -205,5 +206,182 @@ fn products(x: [i8; BLOCK], w: [i8; BLOCK]) -> [i32; BLOCK] {
         let [a, b, c, d] = x.map(i32::from);
         let [e, f, g, h] = w.map(i32::from);
         [a * e, b * f, c * g, d * h]
+    }
+}
+
+/// Computes whole blocks of channels of an output pixel where there are instructions for it; the number of channels. Every
+/// filter has the short form of scaling.
+#[cfg(not(any(dtmm_isa = "dsp", dtmm_isa = "v7m")))]
+fn blocks(_: &Scaling<'_>, _: &[[u32; 2]], _: &[Source<'_>; 2], _: &mut [i8]) -> usize {
+    0
+}
+
+#[cfg(any(dtmm_isa = "dsp", dtmm_isa = "v7m"))]
+use instructions::blocks;
+
+/// Four channels at a time.
+#[cfg(any(dtmm_isa = "dsp", dtmm_isa = "v7m"))]
+#[allow(unsafe_code)]
+mod instructions {
+    use core::arch::naked_asm;
+
+    use super::{BLOCK, Scaling, Source, Tap};
+
+    /// What the assembler reads and moves on.
+    #[repr(C)]
+    struct Pixel {
+        inside: *const Tap,
+        outside: *const Tap,
+        values: *const i8,
+        weights: *const i8,
+        end: *const Tap,
+        padding: *const i8,
+        bias: *const [u8; 4],
+        numbers: *const [u32; 2],
+        out: *mut i8,
+        blocks: usize,
+        offset: i32,
+        low: i32,
+        back: i32,
+    }
+
+    /// Computes whole blocks of channels of an output pixel; the number of channels. Every filter has the short form of
+    /// scaling.
+    pub fn blocks(
+        scaling: &Scaling<'_>,
+        numbers: &[[u32; 2]],
+        sources: &[Source<'_>; 2],
+        out: &mut [i8],
+    ) -> usize {
+        let [inside, outside] = sources;
+        let bias = scaling.all_biases();
+        let channels =
+            inside.channels.min(outside.channels).min(out.len()).min(numbers.len()).min(bias.len());
+        let follows = inside.taps.as_ptr_range().end == outside.taps.as_ptr();
+        if channels < BLOCK
+            || !follows
+            || inside.weights.as_ptr() != outside.weights.as_ptr()
+            || !bias.as_ptr().cast::<u32>().is_aligned()
+        {
+            return 0;
+        }
+        let short = scaling.short();
+        let mut pixel = Pixel {
+            inside: inside.taps.as_ptr(),
+            outside: outside.taps.as_ptr(),
+            values: inside.values.as_ptr(),
+            weights: inside.weights.as_ptr(),
+            end: outside.taps.as_ptr_range().end,
+            padding: outside.values.as_ptr(),
+            bias: bias.as_ptr(),
+            numbers: numbers.as_ptr(),
+            out: out.as_mut_ptr(),
+            blocks: channels / BLOCK,
+            offset: short.offset,
+            low: short.low,
+            back: short.back,
+        };
+        // SAFETY: the positions of both sources lie behind each other; at each of them there are as many channels in the
+        // values and in the weights, as there are biases, numbers and outputs; padding is read at its start only, where it
+        // has a block. The biases are aligned.
+        unsafe { add_blocks(&mut pixel) };
+        channels / BLOCK * BLOCK
+    }
+
+    #[unsafe(naked)]
+    unsafe extern "C" fn add_blocks(pixel: &mut Pixel) {
+        naked_asm!(
+            // Adds the products at the position at r0: values at r2, weights at r3, sums in r4-r7.
+            ".macro DTMM_POSITION",
+            "ldmia r0!, {{r8, r9}}",
+            #[cfg(dtmm_isa = "dsp")]
+            "ldr r8, [r2, r8]
+            ldr r9, [r3, r9]
+            sxtb16 r10, r8
+            sxtb16 r11, r9
+            sxtb16 r8, r8, ror #8
+            sxtb16 r9, r9, ror #8
+            smlabb r4, r10, r11, r4
+            smlatt r6, r10, r11, r6
+            smlabb r5, r8, r9, r5
+            smlatt r7, r8, r9, r7",
+            #[cfg(dtmm_isa = "v7m")]
+            "add r8, r2
+            add r9, r3
+            ldrsb r10, [r8]
+            ldrsb r11, [r9]
+            ldrsb r12, [r8, #1]
+            ldrsb lr, [r9, #1]
+            mla r4, r10, r11, r4
+            mla r5, r12, lr, r5
+            ldrsb r10, [r8, #2]
+            ldrsb r11, [r9, #2]
+            ldrsb r12, [r8, #3]
+            ldrsb lr, [r9, #3]
+            mla r6, r10, r11, r6
+            mla r7, r12, lr, r7",
+            ".endm",
+            ".macro DTMM_SCALE sum",
+            "ldrd r2, r3, [r0], #8",
+            #[cfg(dtmm_isa = "dsp")]
+            "smmlar \\sum, \\sum, r2, \\sum",
+            #[cfg(dtmm_isa = "v7m")]
+            "smull r11, lr, \\sum, r2
+            adds r11, r11, #0x80000000
+            adc \\sum, \\sum, lr",
+            "add \\sum, \\sum, \\sum, asr #31",
+            "asr \\sum, r3",
+            "add \\sum, r8",
+            "ssat \\sum, #8, \\sum, asr #1",
+            "cmp \\sum, r9",
+            "it lt",
+            "movlt \\sum, r9",
+            "sub \\sum, r10",
+            "strb \\sum, [r1], #1",
+            ".endm",
+            "push {{r0, r4-r11, lr}}",
+            "2:",
+            "ldr r12, [sp]",
+            "ldm r12, {{r0-r3}}",
+            "ldr lr, [r12, #24]",
+            "ldmia lr!, {{r4-r7}}",
+            "str lr, [r12, #24]",
+            "cmp r0, r1",
+            "beq 4f",
+            "3:",
+            "DTMM_POSITION",
+            "cmp r0, r1",
+            "bne 3b",
+            "4:",
+            "ldr r12, [sp]",
+            "ldrd r1, r2, [r12, #16]",
+            "cmp r0, r1",
+            "beq 6f",
+            "5:",
+            "DTMM_POSITION",
+            "cmp r0, r1",
+            "bne 5b",
+            "6:",
+            "ldr r12, [sp]",
+            "ldrd r2, r3, [r12, #8]",
+            "add r2, #4",
+            "add r3, #4",
+            "strd r2, r3, [r12, #8]",
+            "ldrd r0, r1, [r12, #28]",
+            "add r8, r12, #40",
+            "ldm r8, {{r8-r10}}",
+            "DTMM_SCALE r4",
+            "DTMM_SCALE r5",
+            "DTMM_SCALE r6",
+            "DTMM_SCALE r7",
+            "strd r0, r1, [r12, #28]",
+            "ldr r2, [r12, #36]",
+            "subs r2, #1",
+            "str r2, [r12, #36]",
+            "bne 2b",
+            "pop {{r0, r4-r11, pc}}",
+            ".purgem DTMM_POSITION",
+            ".purgem DTMM_SCALE",
+        )
     }
 }

@@ -58,6 +58,12 @@ impl<'a> Scaling<'a> {
 }
 
 impl Scaling<'_> {
+    /// All biases, little-endian.
+    #[cfg(any(dtmm_isa = "dsp", dtmm_isa = "v7m"))]
+    pub fn all_biases(&self) -> &[[u8; 4]] {
+        self.linear.bias
+    }
+
     /// The biases of four filters from `o` on; 0 behind the last one.
     #[inline(always)]
     pub fn biases(&self, o: usize) -> [i32; 4] {
@@ -78,7 +84,8 @@ impl Scaling<'_> {
         sum: i32,
         high_mul: impl Fn(i32, i32) -> i32,
     ) -> i8 {
-        let scale = Scale { layer: self, o, bias: 0, multiplier: multiplier.cast_signed(), shift };
+        let multiplier = (multiplier >> 1).cast_signed();
+        let scale = Scale { layer: self, o, bias: 0, multiplier, shift };
         scale.finish(sum, high_mul)
     }
 }
@@ -111,9 +118,9 @@ pub(crate) struct Short {
 }
 
 impl Scale<'_> {
-    /// The multiplier and the number that decides on the short form.
+    /// Twice the multiplier, and one less than the right shift or 0 when the short form does not apply.
     pub fn numbers(&self) -> [u32; 2] {
-        [self.multiplier.cast_unsigned(), self.shift]
+        [self.multiplier.cast_unsigned().wrapping_shl(1), self.shift]
     }
 
     /// Puts the filter's numbers into the short form; false when it does not apply.
