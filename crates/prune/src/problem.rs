@@ -33,6 +33,9 @@ pub(crate) struct Problem<'a> {
     /// Cycles of one inference; infinite without a limit.
     pub cycle_limit: f64,
     bytes: Bytes,
+    /// Package bytes of the dense model but for its weights. (Masks of earlier rounds hold for [`Problem::dense`], too,
+    /// which says nothing about what lies beside the weights.)
+    pub beside_weights: f64,
     /// Cycles of everything that is not in `layers`.
     other_cycles: f64,
 }
@@ -41,8 +44,8 @@ pub(crate) struct Problem<'a> {
 pub(crate) enum Bytes {
     /// The package writer.
     Package(PackageSize),
-    /// The price list, for storage that the package does not have, plus these bytes for everything else.
-    Listed(f64),
+    /// The price list, for storage that the package does not have, and what the dense package holds beside weights.
+    Listed,
 }
 
 impl<'a> Problem<'a> {
@@ -61,15 +64,12 @@ impl<'a> Problem<'a> {
         let layers: Vec<LayerChoices> =
             inputs.iter().zip(&protected).map(choices).collect::<Result<_, _>>()?;
         let size = request.size_of(&state.graph)?;
-        let bytes = if options.method.has_package() {
-            Bytes::Package(size)
-        } else {
-            let dense: f64 = layers.iter().map(|l| l.layout.len() as f64).sum();
-            Bytes::Listed(size(&Masks::new()) as f64 - dense)
-        };
+        let weights: f64 = layers.iter().map(|l| l.layout.len() as f64).sum();
+        let beside_weights = size(&Masks::new()) as f64 - weights;
+        let bytes = if options.method.has_package() { Bytes::Package(size) } else { Bytes::Listed };
         let cycle_limit = request.device.limits.cycles.unwrap_or(f64::INFINITY);
         let (budget, other_cycles) = (request.budget, cycles.other);
-        Ok(Problem { state, inputs, layers, protected, budget, cycle_limit, bytes, other_cycles })
+        Ok(Problem { state, inputs, layers, protected, budget, cycle_limit, bytes, beside_weights, other_cycles })
     }
 
     pub fn smallest(&self) -> Solution {
@@ -118,7 +118,7 @@ impl<'a> Problem<'a> {
             return Some(dense);
         }
         let mut best = [self.smallest(), self.fastest()].into_iter().find(|s| self.fits(s))?;
-        let mut overhead = self.overhead(&dense);
+        let mut overhead = self.beside_weights;
         // The dense package lists all there is, but may pad each layer; a bound must not count the padding as needed.
         let padding = ALIGNMENT * (self.layers.len() + 4) as f64;
         let bound = solve(&self.layers, self.limit(overhead - padding)).1;
@@ -137,7 +137,7 @@ impl<'a> Problem<'a> {
     }
 
     /// Exact bytes beyond the price list.
-    pub fn overhead(&self, solution: &Solution) -> f64 {
+    fn overhead(&self, solution: &Solution) -> f64 {
         solution.bytes as f64 - self.listed_bytes(&solution.choices)
     }
 
@@ -175,7 +175,7 @@ impl<'a> Problem<'a> {
     pub fn exact(&self, choices: &[Choice]) -> u64 {
         match &self.bytes {
             Bytes::Package(size) => size(&self.masks(choices)),
-            Bytes::Listed(rest) => (self.listed_bytes(choices) + rest).ceil() as u64,
+            Bytes::Listed => (self.listed_bytes(choices) + self.beside_weights).ceil() as u64,
         }
     }
 

@@ -30,7 +30,7 @@ pub(crate) fn settle_ram(request: &Request, mut state: Reduced) -> Result<Option
         }
         let map = ChannelMap::new(&state.graph);
         let problem = request.problem(&state)?;
-        let solution = problem.estimate(problem.overhead(&problem.dense()));
+        let solution = problem.estimate(problem.beside_weights);
         let channels = Channels::new(&problem, &map, &solution, request.options);
         let mut needs = Needs::of(&state.graph, &map, &arena, limit);
         let dead = channels.without(needs.cover(|g| channels.may_go(g), |g| channels.net_loss(g)));

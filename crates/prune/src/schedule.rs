@@ -348,7 +348,7 @@ struct Valued {
 impl Valued {
     fn new(request: &Request, state: &Reduced, share: f64) -> Result<Self, ScheduleError> {
         let problem = request.problem(state)?;
-        let solution = problem.estimate(problem.overhead(&problem.dense()));
+        let solution = problem.estimate(problem.beside_weights);
         let map = ChannelMap::new(&state.graph);
         let channels = Channels::new(&problem, &map, &solution, request.options);
         Ok(Valued {
