@@ -32,6 +32,7 @@ use crate::portable as fast;
 ///
 /// # Errors
 /// When lengths and shapes disagree.
+#[inline(never)]
 pub fn conv2d_s8(p: &Conv2d<'_>, scratch: &mut [i8], x: &[i8], y: &mut [i8]) -> Result<(), KernelError> {
     match fast::conv2d_s8(p, scratch, x, y) {
         Err(KernelError::Scratch) => reference::conv2d_s8(p, x, y),
@@ -43,6 +44,7 @@ pub fn conv2d_s8(p: &Conv2d<'_>, scratch: &mut [i8], x: &[i8], y: &mut [i8]) -> 
 ///
 /// # Errors
 /// When lengths and shapes disagree, or the weights are not dense.
+#[inline(never)]
 pub fn depthwise_conv2d_s8(
     p: &Conv2d<'_>,
     scratch: &mut [i8],
@@ -59,6 +61,7 @@ pub fn depthwise_conv2d_s8(
 ///
 /// # Errors
 /// When lengths and shapes disagree.
+#[inline(never)]
 pub fn fully_connected_s8(
     p: &FullyConnected<'_>,
     scratch: &mut [i8],

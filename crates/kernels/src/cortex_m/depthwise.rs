@@ -23,6 +23,7 @@ type Tap = [u32; 2];
 /// # Errors
 /// [`KernelError::Scratch`] when the scratch memory is too short or not aligned to 4, or there are more filters than
 /// channels; then nothing has been written to `y`. Else when lengths and shapes disagree.
+#[inline(never)]
 pub(super) fn depthwise<E: Engine>(
     p: &Conv2d<'_>,
     scratch: &mut [i8],
@@ -49,6 +50,7 @@ pub(super) fn depthwise<E: Engine>(
     }
 }
 
+#[inline(always)]
 fn pixels<E: Engine>(
     p: &Conv2d<'_>,
     weights: &[i8],

@@ -27,6 +27,7 @@ pub(crate) const fn scratch_len<E: Dot>(input_channels: usize) -> usize {
 /// # Errors
 /// [`KernelError::Scratch`] when the scratch memory is too short or not aligned to 4, or runs are no whole blocks; then
 /// nothing has been written to `y`. Else when lengths and shapes disagree.
+#[inline(never)]
 pub(crate) fn fully_connected<E: Dot>(
     p: &FullyConnected<'_>,
     scratch: &mut [i8],

@@ -59,6 +59,7 @@ impl Sizes {
 /// # Errors
 /// [`KernelError::Scratch`] when the scratch memory is too short or not aligned to 4, or the engine does not take the
 /// weights; then nothing has been written to `y`. Else when lengths and shapes disagree.
+#[inline(never)]
 pub(crate) fn convolve<E: Engine>(
     p: &Conv2d<'_>,
     rounding: Rounding,
@@ -112,6 +113,7 @@ impl<'s> Memory<'s> {
     }
 }
 
+#[inline(always)]
 fn rows<E: Engine>(
     p: &Conv2d<'_>,
     g: &Geometry,

@@ -136,19 +136,22 @@ impl<'a> Decoder<'a> {
     #[inline(never)]
     fn list(&mut self, w: &mut Workspace<'_>, listed: &mut usize) -> Option<usize> {
         let channels = w.geometry.input.c;
-        if let Index::Bitmap(index) = &mut self.index
-            && self.group >= channels
-            && w.place.whole
-        {
-            let mut local = index.clone();
-            *listed = list_positions(&mut local, w.taps, channels >> w.place.block_bits, w.runs)?;
-            *index = local;
-            return Some(listed.wrapping_sub(1).wrapping_mul(channels));
+        let cut = [channels, self.group];
+        match &mut self.index {
+            Index::Bitmap(index) => {
+                // A copy, because what is behind a reference does not stay in registers.
+                let mut local = index.clone();
+                let used = if self.group >= channels && w.place.whole {
+                    *listed = list_positions(&mut local, w.taps, channels >> w.place.block_bits, w.runs)?;
+                    listed.wrapping_sub(1).wrapping_mul(channels)
+                } else {
+                    list_groups(&mut local, w.taps, cut, &w.place, (w.runs, listed))?
+                };
+                *index = local;
+                Some(used)
+            }
+            index => list_groups(index, w.taps, cut, &w.place, (w.runs, listed)),
         }
-        let mut list = List { runs: &mut *w.runs, len: 0, end: usize::MAX };
-        let used = list_groups(&mut self.index, w.taps, [channels, self.group], &w.place, &mut list);
-        *listed = list.finish()?;
-        used
     }
 
     /// Lists the runs of a filter whose weights are copied between zeros, and takes the weights; their number with the
@@ -236,29 +239,54 @@ fn list_positions(
     Some(all.wrapping_sub(free.len()))
 }
 
-/// Lists the stored ones of a filter's groups.
+/// Lists the stored ones of a filter's groups; the number of weights.
 #[inline(always)]
 fn list_groups(
-    mut index: impl Iterator<Item = bool>,
+    index: &mut impl Iterator<Item = bool>,
     taps: &[u32],
     [channels, group]: [usize; 2],
     place: &Place,
-    list: &mut List<'_>,
+    (runs, listed): (&mut [Run], &mut usize),
 ) -> Option<usize> {
-    let mut used = 0usize;
+    let all = runs.len();
+    let mut free = runs.iter_mut();
+    let full = group >> place.block_bits;
+    let full_step = full.wrapping_mul(place.pitch);
+    // The run that is being made: where it starts, its blocks, where a block would follow.
+    let (mut start, mut open, mut end, mut used) = (0, 0usize, 0usize, 0usize);
     for tap in taps {
         let (mut left, mut at) = (channels, *tap as usize);
         while left > 0 {
-            let len = if group < left { group } else { left };
-            let blocks = len >> place.block_bits;
-            if index.next()? {
-                used = used.wrapping_add(len);
-                list.push(place, at, blocks)?;
+            let (mut len, mut blocks, mut step) = (group, full, full_step);
+            if left < group {
+                (len, blocks) = (left, left >> place.block_bits);
+                step = blocks.wrapping_mul(place.pitch);
             }
-            at = at.wrapping_add(blocks.wrapping_mul(place.pitch));
+            let stored = index.next()?;
+            if open > 0 && (!stored || at != end) {
+                *free.next()? = [start as u32, open as u32];
+                open = 0;
+            }
+            if stored {
+                if open == 0 {
+                    start = at;
+                }
+                open = open.wrapping_add(blocks);
+                end = at.wrapping_add(step);
+                used = used.wrapping_add(len);
+                if end.wrapping_sub(place.pitch) > place.limit {
+                    return None;
+                }
+            }
+            at = at.wrapping_add(step);
             left = left.wrapping_sub(len);
         }
     }
+    if open > 0 {
+        *free.next()? = [start as u32, open as u32];
+    }
+    *free.next()? = END;
+    *listed = all.wrapping_sub(free.len());
     Some(used)
 }
 
