@@ -43,6 +43,8 @@ pub(crate) fn anneal(problem: &mut Problem, seed: u64) -> Option<Solution> {
     let layers: Vec<Layer> = (0..problem.layers.len()).map(|i| Layer::new(problem, &map, i)).collect();
     let tables: Vec<Table> = layers.iter().map(Layer::table).collect();
     let state = search(&tables, problem.budget as f64 - rest, seed)?;
+    let bound =
+        problem.bound(&layers.iter().zip(&problem.layers).map(|(l, c)| l.relaxed(c)).collect::<Vec<_>>());
     for (i, ((layer, &(alpha, beta)), choices)) in
         layers.iter().zip(&state).zip(&mut problem.layers).enumerate()
     {
@@ -55,7 +57,7 @@ pub(crate) fn anneal(problem: &mut Problem, seed: u64) -> Option<Solution> {
         Choice { form, count: l.forms[form].order.len() }
     };
     let choices: Vec<Choice> = problem.layers.iter().map(last).collect();
-    Some(problem.solution(choices, Prices::default()))
+    Some(Solution { bound, ..problem.solution(choices, Prices::default()) })
 }
 
 /// One layer's filterlets in the order in which they go.
@@ -116,16 +118,32 @@ impl Layer {
     fn form(&self, alpha: usize, beta: usize) -> Form {
         let mut alive = vec![false; self.scores.len()];
         self.kept(alpha, beta).into_iter().for_each(|f| alive[f] = true);
+        self.pairs(Some(alive))
+    }
+
+    /// Any filterlets under the paper's index.
+    fn pairs(&self, alive: Option<Vec<bool>>) -> Form {
         Form::ranked(Units {
             kind: UnitKind::Filterlet,
             index: Index::Pairs,
             scores: self.scores.clone(),
             bytes: vec![self.layout.channels as f64 + INDEX_BYTES; self.scores.len()],
             fixed: INDEX_BYTES * self.layout.filters as f64,
-            alive: Some(alive),
+            alive,
             least: 0,
             elements: None,
         })
+    }
+
+    /// More than any α and β can choose: dense, or any filterlets.
+    fn relaxed(&self, dense: &LayerChoices) -> LayerChoices {
+        let whole = Form::dense(&self.layout, dense.total);
+        let pairs = (!self.protected).then(|| self.pairs(None));
+        LayerChoices {
+            layout: self.layout,
+            forms: std::iter::once(whole).chain(pairs).collect(),
+            total: dense.total,
+        }
     }
 }
 

@@ -69,7 +69,17 @@ impl<'a> Problem<'a> {
         let bytes = if options.method.has_package() { Bytes::Package(size) } else { Bytes::Listed };
         let cycle_limit = request.device.limits.cycles.unwrap_or(f64::INFINITY);
         let (budget, other_cycles) = (request.budget, cycles.other);
-        Ok(Problem { state, inputs, layers, protected, budget, cycle_limit, bytes, beside_weights, other_cycles })
+        Ok(Problem {
+            state,
+            inputs,
+            layers,
+            protected,
+            budget,
+            cycle_limit,
+            bytes,
+            beside_weights,
+            other_cycles,
+        })
     }
 
     pub fn smallest(&self) -> Solution {
@@ -111,6 +121,13 @@ impl<'a> Problem<'a> {
         Solution { bound, ..self.solution(choices, prices) }
     }
 
+    /// No choices of `layers` within the budget remove less importance.
+    pub fn bound(&self, layers: &[LayerChoices]) -> f64 {
+        // The dense package lists all there is, but may pad each layer; a bound must not count the padding as needed.
+        let padding = ALIGNMENT * (layers.len() + 4) as f64;
+        solve(layers, self.limit(self.beside_weights - padding)).1
+    }
+
     /// The least importance removed within the exact budget; `None` when not even the smallest solution fits.
     pub fn solve_exactly(&self) -> Option<Solution> {
         let dense = self.dense();
@@ -119,9 +136,7 @@ impl<'a> Problem<'a> {
         }
         let mut best = [self.smallest(), self.fastest()].into_iter().find(|s| self.fits(s))?;
         let mut overhead = self.beside_weights;
-        // The dense package lists all there is, but may pad each layer; a bound must not count the padding as needed.
-        let padding = ALIGNMENT * (self.layers.len() + 4) as f64;
-        let bound = solve(&self.layers, self.limit(overhead - padding)).1;
+        let bound = self.bound(&self.layers);
         // The price list ignores some constants; each round learns them from the exact size at the last choice.
         for _ in 0..ROUNDS {
             let prices = solve(&self.layers, self.limit(overhead)).0;

@@ -25,7 +25,7 @@ pub(crate) fn uniform(problem: &Problem) -> Option<Solution> {
             None => high = middle,
         }
     }
-    Some(best)
+    Some(Solution { bound: problem.bound(&problem.layers), ..best })
 }
 
 /// The finest units follow the dense form; a protected layer has no other than that.

@@ -45,6 +45,11 @@ fn every_method_keeps_its_budget_and_prunes_what_it_says() {
         assert!(plan.predicted_bytes <= budget, "{method:?}: {}", plan.predicted_bytes);
         assert!(plan.sparsity() > 0.1, "{method:?}: {}", plan.sparsity());
         assert!(
+            plan.bound > 0.0 && plan.bound <= plan.importance_removed * 1.000_001,
+            "{method:?}: {}",
+            plan.bound
+        );
+        assert!(
             plan.importance_removed > 0.0 && plan.importance_removed < plan.importance_total,
             "{method:?}"
         );

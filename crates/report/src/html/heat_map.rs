@@ -26,10 +26,11 @@ pub fn all(report: &CompressReport) -> Vec<HeatMap> {
 }
 
 fn heat_map(name: &str, map: &KeptMap) -> HeatMap {
-    /// Pixels of a picture's width at most, and of a cell.
+    /// Pixels of a picture's width and height at most, and of a cell.
     const WIDEST: usize = 520;
+    const HIGHEST: usize = 260;
     const LARGEST_CELL: usize = 8;
-    let cell = (WIDEST / map.columns).clamp(1, LARGEST_CELL);
+    let cell = (WIDEST / map.columns).min(HIGHEST / map.rows).clamp(1, LARGEST_CELL);
     let encoded = base64::engine::general_purpose::STANDARD.encode(bitmap(map));
     HeatMap {
         name: name.to_owned(),
