@@ -9,11 +9,11 @@ use crate::args;
 #[derive(Args)]
 #[command(next_help_heading = "Budgets")]
 pub struct BudgetArgs {
-    /// Flash of the package: 128K, 1M, bytes, or 0.5x (share of the dense int8 package)
-    #[arg(long, value_parser = args::size, value_name = "SIZE")]
+    /// Flash of the package: 128K, 1M, bytes, or 0.5x or 1/2 (share of the dense int8 package)
+    #[arg(long, value_parser = args::budget, value_name = "SIZE")]
     flash: Option<SizeBudget>,
     /// RAM of the arena, scratch included: 32K, bytes, or 0.5x (share of the dense model's)
-    #[arg(long, value_parser = args::size, value_name = "SIZE")]
+    #[arg(long, value_parser = args::budget, value_name = "SIZE")]
     ram: Option<SizeBudget>,
     /// Estimated time of one inference: 50ms, 0.05s; needs --board, or --core and --clock
     #[arg(long, value_parser = args::time, value_name = "TIME")]
