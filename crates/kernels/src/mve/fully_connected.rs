@@ -199,29 +199,35 @@ unsafe fn dot_groups(bits: u32, w: &[i8], x: &[i8], group: usize, mut sum: i32) 
             );
         } else {
             asm!(
+                // Skipped groups, then a stretch of stored ones.
                 "cmp {bits}, #0
                  beq 5f",
                 "2: clz {n}, {bits}
                  lsl {bits}, {bits}, {n}
                  mla {x}, {n}, {group}, {x}
-                 mov {n}, {w}
-                 mov r2, {x}",
-                "wlstp.8 lr, {group}, 4f",
-                "3: vldrb.8 q0, [{n}], #16
-                 vldrb.8 q1, [r2], #16
+                 mvn {n}, {bits}
+                 clz {n}, {n}
+                 lsls {bits}, {bits}, {n}
+                 mul {n}, {n}, {group}
+                 add {next_w}, {w}, {n}
+                 add {next_x}, {x}, {n}",
+                "wlstp.8 lr, {n}, 4f",
+                "3: vldrb.8 q0, [{w}], #16
+                 vldrb.8 q1, [{x}], #16
                  vmladava.s8 r0, q0, q1
                  letp lr, 3b",
-                "4: add {w}, {w}, {group}
-                 add {x}, {x}, {group}
-                 lsls {bits}, {bits}, #1
+                "4: mov {w}, {next_w}
+                 mov {x}, {next_x}
                  bne 2b",
                 "5:",
                 bits = inout(reg) bits => _,
                 n = out(reg) _,
+                next_w = out(reg) _,
+                next_x = out(reg) _,
                 w = inout(reg) w.as_ptr() => _,
                 x = inout(reg) x.as_ptr() => _,
                 group = in(reg) group,
-                inout("r0") sum, out("r2") _, out("lr") _,
+                inout("r0") sum, out("lr") _,
                 out("d0") _, out("d1") _, out("d2") _, out("d3") _,
                 options(nostack, readonly),
             );

@@ -156,8 +156,16 @@ pub(super) struct DepthwiseParts {
     pub scales: usize,
 }
 
+/// Output pixels of a row that a depthwise convolution with few channels computes together.
+pub(super) const fn depthwise_pixels(output: &Shape) -> usize {
+    let channels = if output.c == 0 { 1 } else { output.c };
+    let pixels = if BLOCK / channels < output.w { BLOCK / channels } else { output.w };
+    if pixels == 0 { 1 } else { pixels }
+}
+
 pub(super) const fn depthwise_parts(output: &Shape, window: &Window) -> DepthwiseParts {
-    let filters = if output.c < BLOCK { output.c } else { BLOCK };
+    let together = output.c.saturating_mul(depthwise_pixels(output));
+    let filters = if together < BLOCK { together } else { BLOCK };
     let planes = window.kernel[0].saturating_mul(window.kernel[1]).div_ceil(POSITIONS);
     let plane = filters.saturating_mul(POSITIONS);
     let scales = filters.div_ceil(4).saturating_mul(64);

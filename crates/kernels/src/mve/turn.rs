@@ -5,27 +5,32 @@ use core::arch::asm;
 use super::geometry::POSITIONS;
 use crate::Linear;
 
-/// Writes channel `c` of position `i` to `to[16 * c + i]`; position `i` starts at `i * step` in `source`. `None` when
-/// that is not inside both.
-pub(super) fn positions(
-    to: &mut [i8],
-    source: &[i8],
-    step: usize,
-    count: usize,
-    channels: usize,
-) -> Option<()> {
-    let last = count.checked_sub(1)?;
-    let read = last.checked_mul(step)?.checked_add(channels)?;
-    let written = channels.checked_sub(1)?.checked_mul(POSITIONS)?.checked_add(count)?;
-    if read > source.len() || written > to.len() {
+/// Positions in `source`: rows and columns, and the bytes from one to the next.
+#[derive(Clone, Copy)]
+pub(super) struct Grid {
+    pub rows: usize,
+    pub columns: usize,
+    pub down: usize,
+    pub right: usize,
+}
+
+/// Writes channel `c` of position `i` to `to[16 * c + i]`, row by row. `None` when that is not inside both.
+pub(super) fn positions(to: &mut [i8], source: &[i8], grid: Grid, channels: usize) -> Option<()> {
+    let Grid { rows, columns, down, right } = grid;
+    let last =
+        rows.checked_sub(1)?.checked_mul(down)?.checked_add(columns.checked_sub(1)?.checked_mul(right)?)?;
+    let positions = rows.checked_mul(columns)?;
+    let written = channels.checked_sub(1)?.checked_mul(POSITIONS)?.checked_add(positions)?;
+    if last.checked_add(channels)? > source.len() || written > to.len() {
         return None;
     }
-    // SAFETY: the loops read `channels` bytes at each of `count` steps and write where the check above allows.
+    // SAFETY: the loops read `channels` bytes at each position and write where the check above allows.
     unsafe {
         asm!(
             "movs r0, #0
              vidup.u8 q1, r0, #8
              vshl.i8 q1, q1, #1",
+            "5: mov {count}, {columns}",
             "2: mov r0, {source}
              mov {place}, {to}",
             "wlstp.8 lr, {channels}, 4f",
@@ -33,15 +38,21 @@ pub(super) fn positions(
              vstrb.8 q0, [{place}, q1]
              add {place}, {place}, #256
              letp lr, 3b",
-            "4: add {source}, {source}, {step}
+            "4: add {source}, {source}, {right}
              adds {to}, {to}, #1
              subs {count}, {count}, #1
              bne 2b",
+            "add {source}, {source}, {next}
+             subs {rows}, {rows}, #1
+             bne 5b",
+            count = out(reg) _,
             place = out(reg) _,
             source = inout(reg) source.as_ptr() => _,
-            step = in(reg) step,
             to = inout(reg) to.as_mut_ptr() => _,
-            count = inout(reg) count => _,
+            rows = inout(reg) rows => _,
+            columns = in(reg) columns,
+            right = in(reg) right,
+            next = in(reg) down.wrapping_sub(columns.wrapping_mul(right)),
             channels = in(reg) channels,
             out("r0") _, out("lr") _, out("d0") _, out("d1") _, out("d2") _, out("d3") _,
             options(nostack),
