@@ -97,6 +97,14 @@ pub enum Error {
         /// What is missing or went wrong.
         source: dtmm_emulate::EmulateError,
     },
+    /// The package could not be exported.
+    #[error("{}: cannot be exported", path.display())]
+    Export {
+        /// The package.
+        path: PathBuf,
+        /// What is wrong.
+        source: dtmm_export::ExportError,
+    },
     /// No board has this name.
     #[error(transparent)]
     Board(#[from] dtmm_boards::UnknownBoard),

@@ -20,6 +20,21 @@ pub(crate) fn firmware(core: Core, machine: &Machine) -> Result<PathBuf, Emulate
     Ok(target_dir.join(core.target()).join("release/dtmm-firmware"))
 }
 
+/// The runtime as a static library for C.
+///
+/// # Errors
+/// What is missing to build it.
+pub fn static_library(core: Core) -> Result<PathBuf, EmulateError> {
+    let folder = sources::firmware()?;
+    let target_dir = absolute(&sources::outputs(&folder))?.join(format!("capi-{core}"));
+    let mut command = cargo(&folder, &target_dir);
+    command.args(["--package", "dtmm-capi", "--target", core.target()]);
+    command.env("RUSTFLAGS", format!("-Ctarget-cpu={}", core.target_cpu()));
+    command.env("CARGO_PROFILE_RELEASE_DEBUG", "false");
+    build(command, &format!("the C library for {core}"), Some(core.target()))?;
+    Ok(target_dir.join(core.target()).join("release/libdtmm.a"))
+}
+
 /// The plugin for a version of its interface.
 pub(crate) fn plugin(api: u32) -> Result<PathBuf, EmulateError> {
     let folder = sources::firmware()?;

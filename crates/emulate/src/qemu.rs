@@ -1,12 +1,12 @@
 //! Starts the emulator and waits for it.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::{EmulateError, Machine};
+use crate::{Core, EmulateError, Machine};
 
 pub(crate) const CASES: &str = "cases.bin";
 pub(crate) const REPORT: &str = "report.bin";
@@ -60,25 +60,55 @@ fn api_of(version: &str) -> u32 {
 
 /// Runs the image in `folder`, where the cases are and the results go.
 pub(crate) fn start(start: &Start<'_>, folder: &Path) -> Result<End, EmulateError> {
+    let (log_path, status) = wait(command(start), folder, start.limit)?;
+    let said = std::fs::read_to_string(&log_path).unwrap_or_default();
+    status.map_or(Ok(End::TimeOver), |status| ended(status, &said))
+}
+
+/// The log file, and the status; `None` after the limit.
+fn wait(
+    mut command: Command,
+    folder: &Path,
+    limit: Duration,
+) -> Result<(PathBuf, Option<ExitStatus>), EmulateError> {
     let log_path = folder.join(LOG);
     let fail = |source| EmulateError::File { path: log_path.clone(), source };
     let log = File::create(&log_path).map_err(fail)?;
-    let mut command = command(start);
     command.current_dir(folder).stdin(Stdio::null()).stderr(log.try_clone().map_err(fail)?).stdout(log);
     let mut child = command.spawn().map_err(|_| EmulateError::Qemu { program: program() })?;
     let began = Instant::now();
-    let status = loop {
+    loop {
         if let Some(status) = child.try_wait().map_err(fail)? {
-            break status;
+            return Ok((log_path, Some(status)));
         }
-        if began.elapsed() > start.limit {
+        if began.elapsed() > limit {
             let _ = child.kill();
             let _ = child.wait();
-            return Ok(End::TimeOver);
+            return Ok((log_path, None));
         }
         thread::sleep(Duration::from_millis(5));
-    };
-    ended(status, &std::fs::read_to_string(&log_path).unwrap_or_default())
+    }
+}
+
+/// Runs a bare-metal program of one's own on the core's largest machine, without counting, and gives its exit status. It
+/// ends by semihosting; `folder` is where its files are.
+///
+/// # Errors
+/// A missing emulator, or one that does not end in time.
+pub fn run_image(core: Core, image: &Path, folder: &Path, limit: Duration) -> Result<i32, EmulateError> {
+    let machine = core.machines().last().ok_or(EmulateError::Report("no machine"))?;
+    let mut command = Command::new(program());
+    command.args(["-M", machine.qemu, "-display", "none", "-serial", "none", "-monitor", "none"]);
+    command.args(["-semihosting-config", "enable=on,target=native", "-kernel"]).arg(image);
+    let (log_path, status) = wait(command, folder, limit)?;
+    match status.map(|s| s.code()) {
+        Some(Some(status)) => Ok(status),
+        Some(None) => {
+            let output = std::fs::read_to_string(&log_path).unwrap_or_default();
+            Err(EmulateError::Emulator { status: -1, output })
+        }
+        None => Err(EmulateError::Time { seconds: limit.as_secs(), case: 0, layers: 0 }),
+    }
 }
 
 fn command(start: &Start<'_>) -> Command {

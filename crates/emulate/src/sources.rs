@@ -4,6 +4,16 @@ use std::path::{Path, PathBuf};
 
 use crate::EmulateError;
 
+/// The root of DTMM's sources: the checkout that `DTMM_SOURCE` names, else the one that this program was built from.
+///
+/// # Errors
+/// [`EmulateError::Sources`] when it is not there.
+pub fn root() -> Result<PathBuf, EmulateError> {
+    let folder = firmware()?;
+    let tried = || EmulateError::Sources { tried: folder.clone() };
+    folder.parent().map(Path::to_path_buf).ok_or_else(tried)
+}
+
 /// The `firmware` folder: of the checkout that `DTMM_SOURCE` names, else of the one that this program was built from.
 pub(crate) fn firmware() -> Result<PathBuf, EmulateError> {
     let built_from = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

@@ -50,7 +50,6 @@ pub fn nightly(components: &[&str]) -> Result<()> {
 
 /// A C++ compiler, which libFuzzer is built with.
 pub fn cxx() -> Result<()> {
-    let has = |name: &str| Command::new(name).arg("--version").output().is_ok_and(|o| o.status.success());
     if std::env::var_os("CXX").is_some() || ["c++", "clang++", "g++"].into_iter().any(has) {
         return Ok(());
     }
@@ -59,18 +58,51 @@ pub fn cxx() -> Result<()> {
         "no C++ compiler was found: install g++ or clang (Debian: `sudo apt-get install g++`)"
     );
     eprintln!("  installing g++");
-    let install =
-        |args: &[&str]| Command::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive").output();
-    let mut output = install(&["install", "-y", "--no-install-recommends", "g++"])?;
-    if !output.status.success() {
-        install(&["update"])?;
-        output = install(&["install", "-y", "--no-install-recommends", "g++"])?;
+    apt_get(&["g++"])
+}
+
+/// QEMU for Arm.
+pub fn emulator() -> Result<()> {
+    if std::env::var_os("DTMM_QEMU").is_some() || has("qemu-system-arm") {
+        return Ok(());
     }
     ensure!(
-        output.status.success(),
-        "apt-get install g++: {}",
-        String::from_utf8_lossy(&output.stderr).trim()
+        is_root() && has("apt-get"),
+        "qemu-system-arm was not found: install QEMU for Arm with plugin support (Debian: `sudo apt-get install qemu-system-arm`)"
     );
+    eprintln!("  installing qemu-system-arm");
+    apt_get(&["qemu-system-arm"])
+}
+
+/// The bare-metal C compiler with a C library.
+pub fn arm_gcc() -> Result<()> {
+    if has("arm-none-eabi-gcc") {
+        return Ok(());
+    }
+    ensure!(
+        is_root() && has("apt-get"),
+        "arm-none-eabi-gcc was not found: install it (Debian: `sudo apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi`)"
+    );
+    eprintln!("  installing gcc-arm-none-eabi");
+    apt_get(&["gcc-arm-none-eabi", "libnewlib-arm-none-eabi"])
+}
+
+fn has(name: &str) -> bool {
+    Command::new(name).arg("--version").output().is_ok_and(|o| o.status.success())
+}
+
+fn apt_get(packages: &[&str]) -> Result<()> {
+    let run =
+        |args: &[&str]| Command::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive").output();
+    let args: Vec<&str> =
+        ["install", "-y", "--no-install-recommends"].iter().chain(packages).copied().collect();
+    let mut output = run(&args)?;
+    if !output.status.success() {
+        run(&["update"])?;
+        output = run(&args)?;
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "apt-get install {}: {}", packages.join(" "), said.trim());
     Ok(())
 }
 

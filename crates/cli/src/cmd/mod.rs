@@ -5,6 +5,7 @@ pub mod compare;
 pub mod compress;
 pub mod demo;
 pub mod eval;
+pub mod export;
 pub mod inspect;
 pub mod run;
 pub mod train;

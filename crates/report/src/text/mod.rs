@@ -9,7 +9,7 @@ mod train;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use crate::RunReport;
+use crate::{ExportReport, RunReport};
 
 /// Text for a person at a terminal.
 pub trait Human {
@@ -22,6 +22,21 @@ impl Human for RunReport {
         format!(
             "{} samples -> {} ({} {:?} each)\n",
             self.samples, self.output, self.output_type, self.output_shape
+        )
+    }
+}
+
+impl Human for ExportReport {
+    fn human(&self) -> String {
+        let list: String = self.files.iter().take(12).map(|f| format!("  {f}\n")).collect();
+        let more = self.files.len().saturating_sub(12);
+        let rest = if more > 0 { format!("  and {more} more\n") } else { String::new() };
+        format!(
+            "{} -> {} (package {}, arena {})\n{list}{rest}",
+            self.model,
+            self.folder,
+            bytes(self.package_bytes),
+            bytes(self.arena_bytes)
         )
     }
 }

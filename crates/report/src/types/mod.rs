@@ -4,6 +4,7 @@ mod bench;
 mod compare;
 mod compress;
 mod eval;
+mod export;
 mod inspect;
 mod run;
 mod train;
@@ -13,6 +14,7 @@ pub use compare::{CompareReport, CompareRow};
 pub use compress::{
     Accuracy, Bound, BudgetRow, CompressReport, CoreLatency, Flash, Ram, RamPoint, RoundRow, TensorBytes,
 };
+pub use export::ExportReport;
 pub use eval::{ClassRow, EvalReport};
 pub use inspect::{InspectReport, KeptMap, LayerRow};
 pub use run::RunReport;

@@ -2,6 +2,7 @@
 
 mod clippy;
 mod edges;
+mod emulated;
 mod format;
 mod fuzz;
 mod licences;
@@ -24,6 +25,7 @@ pub fn test() -> Vec<Step> {
             run: tests::libraries,
         },
         Step { name: "doc-tests", about: "examples in the documentation", run: tests::docs },
+        Step { name: "emulated", about: "kernels and models on emulated cores", run: emulated::run },
         Step { name: "cli", about: "the command, end to end", run: tests::cli },
         Step {
             name: "panics",
