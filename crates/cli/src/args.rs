@@ -26,6 +26,19 @@ pub enum Format {
     Human,
     /// One JSON object
     Json,
+    /// `export` writes C
+    #[value(hide = true)]
+    C,
+    /// `export` writes Rust
+    #[value(hide = true)]
+    Rust,
+}
+
+impl Format {
+    /// True for the languages that only `export` writes.
+    pub fn is_language(self) -> bool {
+        matches!(self, Format::C | Format::Rust)
+    }
 }
 
 /// Where samples come from and how they become inputs.

@@ -9,7 +9,7 @@ mod progress;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Prunes neural networks so that they become smaller and faster on microcontrollers.
 #[derive(Parser)]
@@ -38,6 +38,10 @@ enum Command {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let common = &cli.common;
+    if common.format.is_language() && !matches!(cli.command, Command::Export(_)) {
+        let text = "the formats c and rust are for `dtmm export`";
+        Cli::command().error(clap::error::ErrorKind::InvalidValue, text).exit();
+    }
     let result = progress::Terminal::new().and_then(|progress| match cli.command {
         Command::Inspect(c) => c.run(common),
         Command::Train(c) => c.run(common, &progress),

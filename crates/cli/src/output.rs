@@ -14,7 +14,7 @@ const INTERRUPTED: u8 = 130;
 /// Prints a result in the format asked for.
 pub fn print<R: Human + Serialize>(common: &Common, result: &R) -> anyhow::Result<()> {
     let text = match common.format {
-        Format::Human => result.human(),
+        Format::Human | Format::C | Format::Rust => result.human(),
         Format::Json => serde_json::to_string_pretty(result)? + "\n",
     };
     let mut stdout = std::io::stdout().lock();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::args::{Common, CoreArg};
+use crate::args::{Common, CoreArg, Format};
 use crate::output;
 
 /// Write a package as C or Rust sources that compile as they stand
@@ -15,9 +15,9 @@ use crate::output;
 pub struct Cmd {
     /// Package (.dtmm) or int8 model (.tflite)
     package: PathBuf,
-    /// Language of the sources
+    /// Language of the sources; `--format c` and `--format rust` say the same
     #[arg(long, value_enum, value_name = "LANGUAGE")]
-    language: Language,
+    language: Option<Language>,
     /// The new folder
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
@@ -37,9 +37,10 @@ enum Language {
 
 impl Cmd {
     pub fn run(&self, common: &Common) -> anyhow::Result<()> {
-        let language = match self.language {
-            Language::C => dtmm::ExportLanguage::C,
-            Language::Rust => dtmm::ExportLanguage::Rust,
+        let language = match (self.language, common.format) {
+            (Some(Language::C), _) | (None, Format::C) => dtmm::ExportLanguage::C,
+            (Some(Language::Rust), _) | (None, Format::Rust) => dtmm::ExportLanguage::Rust,
+            (None, _) => anyhow::bail!("the language is missing: add --format c or --format rust"),
         };
         let request = dtmm::ExportRequest {
             model: self.package.clone(),
