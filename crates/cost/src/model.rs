@@ -207,17 +207,17 @@ impl CostModel {
 mod tests {
     use super::*;
 
-    /// Output height and width, input and output channels, kernel edge; million instructions on M0, M3, M4 (QEMU).
-    type Measured = ([f64; 5], [f64; 3]);
+    /// Output height and width, input and output channels, kernel edge; million instructions on M0 and M3 (QEMU).
+    type Measured = ([f64; 5], [f64; 2]);
     const MEASURED: [Measured; 8] = [
-        ([32.0, 32.0, 3.0, 16.0, 3.0], [5.19, 2.41, 2.11]),
-        ([32.0, 32.0, 16.0, 16.0, 3.0], [17.8, 7.23, 5.49]),
-        ([16.0, 16.0, 32.0, 32.0, 3.0], [15.8, 6.13, 4.54]),
-        ([16.0, 16.0, 64.0, 64.0, 3.0], [59.8, 22.7, 16.62]),
-        ([8.0, 8.0, 64.0, 64.0, 3.0], [14.9, 5.68, 4.16]),
-        ([8.0, 8.0, 128.0, 128.0, 3.0], [58.1, 21.9, 15.95]),
-        ([25.0, 5.0, 64.0, 64.0, 1.0], [3.87, 1.59, 1.07]),
-        ([48.0, 48.0, 8.0, 16.0, 1.0], [5.22, 2.09, 1.95]),
+        ([32.0, 32.0, 3.0, 16.0, 3.0], [5.19, 2.41]),
+        ([32.0, 32.0, 16.0, 16.0, 3.0], [17.8, 7.23]),
+        ([16.0, 16.0, 32.0, 32.0, 3.0], [15.8, 6.13]),
+        ([16.0, 16.0, 64.0, 64.0, 3.0], [59.8, 22.7]),
+        ([8.0, 8.0, 64.0, 64.0, 3.0], [14.9, 5.68]),
+        ([8.0, 8.0, 128.0, 128.0, 3.0], [58.1, 21.9]),
+        ([25.0, 5.0, 64.0, 64.0, 1.0], [3.87, 1.59]),
+        ([48.0, 48.0, 8.0, 16.0, 1.0], [5.22, 2.09]),
     ];
 
     #[test]
@@ -227,7 +227,7 @@ mod tests {
             let pixels = h * w;
             let inputs = pixels * c * k * k;
             let work = Work { macs: inputs * o, runs: 0.0, outputs: pixels * o, inputs };
-            for (core, measured) in [Core::M0, Core::M3, Core::M4].into_iter().zip(millions) {
+            for (core, measured) in [Core::M0, Core::M3].into_iter().zip(millions) {
                 let costs = model.coefficients(core, Kernel::Conv).unwrap();
                 let error = costs.instructions(&work) / (measured * 1e6) - 1.0;
                 assert!(error.abs() <= costs.error + 0.01, "{core} {h}x{w}x{c}->{o} k{k}: {error:+.3}");
@@ -281,7 +281,7 @@ mod tests {
         let text = include_str!("../data/model.json");
         let other = text.replace("\"version\": 1", "\"version\": 7");
         assert!(matches!(CostModel::from_json(&other), Err(CostError::Version { found: 7, .. })));
-        let negative = text.replacen("\"fixed\": 1500", "\"fixed\": -1", 1);
+        let negative = text.replacen("\"fixed\": 1500.0", "\"fixed\": -1", 1);
         assert!(matches!(CostModel::from_json(&negative), Err(CostError::Coefficient { .. })));
     }
 }
