@@ -80,6 +80,7 @@ struct Image<'a> {
 }
 
 impl Image<'_> {
+    #[inline(never)]
     fn run(&mut self, table: &[u32]) {
         let (output, tile) = (self.geometry.output, self.geometry.tile);
         let columns = if self.geometry.columns == 0 { output.w } else { self.geometry.columns };

@@ -110,6 +110,7 @@ impl Block<'_> {
     }
 
     /// Turns the weights and writes the scales down, four filters to a record.
+    #[inline(never)]
     fn prepare(&self, weights: &[i8], memory: &mut Memory<'_>) -> Option<()> {
         memory::fill(memory.weights, 0);
         for (at, row) in weights.chunks_exact(self.p.output.c.max(1)).enumerate() {
@@ -179,6 +180,7 @@ impl Block<'_> {
         turn::positions(to, self.x.get(at..)?, Grid { rows: kh, columns: kw, down, right }, channels)
     }
 
+    #[inline(never)]
     fn run(&self, memory: &mut Memory<'_>, y: &mut [i8]) -> Option<()> {
         let Shape { h, w, c } = self.p.output;
         let together = self.together();
@@ -220,6 +222,7 @@ impl Block<'_> {
     }
 
     /// Turns the windows of several outputs whose pixels are neighbours in the input, too.
+    #[inline(never)]
     fn row(&self, memory: &mut Memory<'_>, row: usize, column: usize) -> Option<()> {
         let [top, left] = self.p.window.corner(row, column);
         let ([kh, kw], [dh, dw]) = (self.p.window.kernel, self.p.window.dilation);

@@ -1,7 +1,8 @@
 //! Kernels for MVE (Helium): Cortex-M52, M55 and M85.
 //!
 //! Each has the result, bit for bit, of its counterpart in [`crate::reference`], which also runs in its place where a
-//! kernel has no fast form or is given less scratch memory than [`geometry`] says.
+//! kernel has no fast form or is given less scratch memory than [`geometry`] says. Steps of a kernel that follow one
+//! another are not inlined, so that their stack frames take the same memory one after the other.
 
 #![cfg_attr(dtmm_isa = "mve", allow(unsafe_code))]
 

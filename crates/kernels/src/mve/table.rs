@@ -99,6 +99,7 @@ impl<'a> Filters<'a> {
     ///
     /// # Errors
     /// When not even one filter fits, or the index or the weights end too early.
+    #[inline(never)]
     pub fn next_block(&mut self, table: &mut [u32]) -> Result<bool, KernelError> {
         let filters = self.linear.bias.len();
         if self.next >= filters {

@@ -11,6 +11,7 @@ pub(super) type Finish = fn(&Linear<'_>, usize, i32) -> i8;
 ///
 /// # Errors
 /// When lengths and shapes disagree.
+#[inline(never)]
 pub fn conv2d_s8(p: &Conv2d<'_>, x: &[i8], y: &mut [i8]) -> Result<(), KernelError> {
     convolve(p, |l, o, sum| l.finish(o, sum), x, y)
 }

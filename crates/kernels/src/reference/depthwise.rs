@@ -8,6 +8,7 @@ use crate::{Conv2d, KernelError, Weights};
 ///
 /// # Errors
 /// When lengths and shapes disagree, or the weights are not dense.
+#[inline(never)]
 pub fn depthwise_conv2d_s8(p: &Conv2d<'_>, x: &[i8], y: &mut [i8]) -> Result<(), KernelError> {
     check_len(x, &p.input)?;
     check_len(y, &p.output)?;

@@ -10,6 +10,7 @@ use crate::{FullyConnected, KernelError, Linear};
 ///
 /// # Errors
 /// When lengths and shapes disagree.
+#[inline(never)]
 pub fn fully_connected_s8(p: &FullyConnected<'_>, x: &[i8], y: &mut [i8]) -> Result<(), KernelError> {
     let finish = |l: &Linear<'_>, o: usize, sum: i32| l.finish_once(o, sum);
     convolve(&p.as_conv2d(), finish, x, y)
