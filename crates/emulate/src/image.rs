@@ -20,15 +20,17 @@ pub(crate) fn firmware(core: Core, machine: &Machine) -> Result<PathBuf, Emulate
     Ok(target_dir.join(core.target()).join("release/dtmm-firmware"))
 }
 
-/// The runtime as a static library for C.
+/// The runtime as a static library for C, with these operator families (features of `dtmm-runtime`).
 ///
 /// # Errors
 /// What is missing to build it.
-pub fn static_library(core: Core) -> Result<PathBuf, EmulateError> {
+pub fn static_library(core: Core, families: &[&str]) -> Result<PathBuf, EmulateError> {
     let folder = sources::firmware()?;
     let target_dir = absolute(&sources::outputs(&folder))?.join(format!("capi-{core}"));
     let mut command = cargo(&folder, &target_dir);
-    command.args(["--package", "dtmm-capi", "--target", core.target()]);
+    command.args(["--package", "dtmm-capi", "--target", core.target(), "--no-default-features"]);
+    let features: Vec<String> = families.iter().map(|f| format!("dtmm-runtime/{f}")).collect();
+    command.args(["--features", &features.join(",")]);
     command.env("RUSTFLAGS", format!("-Ctarget-cpu={}", core.target_cpu()));
     command.env("CARGO_PROFILE_RELEASE_DEBUG", "false");
     build(command, &format!("the C library for {core}"), Some(core.target()))?;

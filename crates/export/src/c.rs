@@ -32,7 +32,7 @@ pub fn c(package: &[u8], cores: &[Core], folder: &Path) -> Result<Vec<PathBuf>, 
         cores.iter().copied().find(|c| *c == Core::M4).or(cores.first().copied()).unwrap_or(Core::M4);
     out.write("Makefile", MAKEFILE.replace("@CORE@", default.name()))?;
     for &core in cores {
-        let library = dtmm_emulate::static_library(core)?;
+        let library = dtmm_emulate::static_library(core, &facts.families)?;
         out.copy(&library, &format!("lib/{core}/libdtmm.a"))?;
     }
     Ok(out.written)

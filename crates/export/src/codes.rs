@@ -45,6 +45,7 @@ pub fn codes() -> Vec<Code> {
         layer("DTMM_LAYER_DATA", Rule::Data, "a layer's weights or tables have the wrong length"),
         layer("DTMM_LAYER_OVERLAP", Rule::Overlap, "a layer writes to memory that it reads"),
         code("DTMM_ARENA_TOO_SMALL", 64, "the arena has fewer bytes than the package needs"),
+        code("DTMM_OPERATOR", 65, "a layer has an operator that the library was built without"),
         code("DTMM_LAYER_FAILED", 66, "a kernel refused a layer; the check of the package rules it out"),
         code("DTMM_NULL", 96, "a pointer is null"),
         code("DTMM_PACKAGE_ALIGNMENT", 97, "the package does not start at a multiple of 16"),

@@ -1,6 +1,6 @@
 //! What exported sources say of a package.
 
-use dtmm_format::{Package, Tensor};
+use dtmm_format::{Opcode, Package, Tensor};
 
 use crate::ExportError;
 
@@ -30,6 +30,8 @@ impl Port {
 pub(crate) struct Facts {
     pub package_bytes: usize,
     pub arena_bytes: usize,
+    /// Operator families of the layers: features of `dtmm-runtime`.
+    pub families: Vec<&'static str>,
     pub inputs: Vec<Port>,
     pub outputs: Vec<Port>,
 }
@@ -44,8 +46,30 @@ impl Facts {
         Ok(Facts {
             package_bytes: package.as_bytes().len(),
             arena_bytes: package.arena_bytes(),
+            families: families(&package),
             inputs: ports(package.inputs().collect()),
             outputs: ports(package.outputs().collect()),
         })
     }
+}
+
+/// The features that the package's operators need, each once, in alphabetical order.
+fn families(package: &Package<'_>) -> Vec<&'static str> {
+    let of = |opcode: Opcode| match opcode {
+        Opcode::Conv2d => Some("conv2d"),
+        Opcode::DepthwiseConv2d => Some("depthwise"),
+        Opcode::FullyConnected => Some("fully-connected"),
+        Opcode::Add | Opcode::Sub | Opcode::Mul => Some("elementwise"),
+        Opcode::Concat => Some("concat"),
+        Opcode::MaxPool | Opcode::AveragePool => Some("pool"),
+        Opcode::Mean => Some("mean"),
+        Opcode::Reshape => None,
+        Opcode::Transpose | Opcode::Slice | Opcode::Pad | Opcode::ResizeNearest => Some("movement"),
+        Opcode::Requantize | Opcode::Lut => Some("activation"),
+        Opcode::Softmax | Opcode::LogSoftmax => Some("softmax"),
+    };
+    let mut families: Vec<&str> = package.layers().filter_map(|l| of(l.params.opcode())).collect();
+    families.sort_unstable();
+    families.dedup();
+    families
 }

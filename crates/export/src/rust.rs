@@ -22,7 +22,8 @@ pub fn rust(package: &[u8], folder: &Path) -> Result<Vec<PathBuf>, ExportError> 
     let facts = Facts::of(package)?;
     let root = dtmm_emulate::root()?;
     let mut out = Folder::create(folder)?;
-    out.write("Cargo.toml", MANIFEST)?;
+    let features: Vec<String> = facts.families.iter().map(|f| format!("{f:?}")).collect();
+    out.write("Cargo.toml", MANIFEST.replace("@FEATURES@", &features.join(", ")))?;
     out.write("src/lib.rs", library(&facts))?;
     out.write("src/model.dtmm", &package[..facts.package_bytes])?;
     for name in CRATES {

@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use dtmm_emulate::{Core, EmulateError};
 use dtmm_export::ExportError;
-use dtmm_testkit::{Form, Problem, Random, Weighted};
+use dtmm_testkit::{Form, Plain, Problem, Random, Weighted};
 use rand::SeedableRng;
 
 const LIMIT: Duration = Duration::from_secs(60);
+/// Bytes of code and constants that the test program with one convolution may have, without its packages. The aim for
+/// runtime and kernels is 12 KiB.
+const CODE: usize = 34 * 1024;
 
 fn problem() -> Problem {
     let layer = Weighted::conv2d([9, 8, 16], 12, [3, 3]).sparse(Form::Bitmap(16), 0.5);
@@ -38,8 +41,31 @@ fn emulate(image: &Path, folder: &Path) -> Option<i32> {
 }
 
 fn c_array(name: &str, values: &[i8]) -> String {
-    let list: Vec<String> = values.iter().map(i8::to_string).collect();
-    format!("static const int8_t {name}[{}] = {{{}}};\n", values.len(), list.join(","))
+    format!("static const int8_t {name}[{}] = {{{}}};\n", values.len(), list(values))
+}
+
+fn list<T: ToString>(values: &[T]) -> String {
+    values.iter().map(T::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Code and constants of the program without the package, and no function that panics.
+fn is_lean(image: &Path, package: usize) {
+    let run = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program).args(arguments).arg(image).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let symbols = run("arm-none-eabi-nm", &["-C"]);
+    let panics: Vec<&str> = symbols
+        .lines()
+        .filter(|l| ["panicking", "something_went_wrong"].iter().any(|p| l.contains(p)))
+        .collect();
+    assert!(panics.is_empty(), "{panics:?}");
+    let sizes = run("arm-none-eabi-size", &[]);
+    let text =
+        sizes.lines().nth(1).and_then(|l| l.split_whitespace().next()).and_then(|n| n.parse::<usize>().ok());
+    let code = text.unwrap() - package;
+    println!("{code} bytes of code and constants for a convolution");
+    assert!(code <= CODE, "{code} bytes");
 }
 
 #[test]
@@ -63,7 +89,13 @@ fn c_compiles_and_runs_on_m4() {
     };
     // As it stands.
     succeeds(gcc().args(["main.c", "model.c", "lib/m4/libdtmm.a", "--specs=nosys.specs", "-o", "model.elf"]));
-    let expected = c_array("expected_input", &problem.input) + &c_array("expected_output", &problem.expected);
+    let other = Plain::Softmax([1, 1, 8]).problem(&mut Random::seed_from_u64(4)).package;
+    let expected = c_array("expected_input", &problem.input)
+        + &c_array("expected_output", &problem.expected)
+        + &format!(
+            "static const uint8_t other_package[] __attribute__((aligned(16))) = {{{}}};\n",
+            list(&other)
+        );
     std::fs::write(out.join("expected.h"), format!("#include <stdint.h>\n{expected}")).unwrap();
     let device = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/device");
     let mut test = gcc();
@@ -72,6 +104,7 @@ fn c_compiles_and_runs_on_m4() {
         .arg(device.join("link.ld"))
         .args(["-o", "test.elf"]);
     succeeds(&mut test);
+    is_lean(&out.join("test.elf"), problem.package.len() + other.len());
     if let Some(status) = emulate(&out.join("test.elf"), &out) {
         assert_eq!(status, 0, "the number is that of the failed check in test.c");
     }

@@ -92,7 +92,7 @@ impl Dot for Portable {
     }
 
     fn dot(words: &[u32], weights: &[[i8; 4]], sum: i32) -> i32 {
-        let values: &[i16] = bytemuck::cast_slice(words);
+        let values: &[i16] = bytemuck::try_cast_slice(words).unwrap_or_default();
         let products = values.iter().zip(weights.as_flattened()).map(|(x, w)| i32::from(*x) * i32::from(*w));
         products.fold(sum, i32::wrapping_add)
     }

@@ -15,6 +15,8 @@ pub enum RunError {
         /// Bytes that the caller gave.
         given: usize,
     },
+    /// The operator of a layer is not part of this build; see the crate's features.
+    Operator(u16),
     /// A kernel refused a layer. The package check rules it out.
     Layer(u16, KernelError),
 }
@@ -24,6 +26,7 @@ impl RunError {
     pub const fn code(self) -> u8 {
         match self {
             RunError::ArenaTooSmall { .. } => 64,
+            RunError::Operator(_) => 65,
             RunError::Layer(..) => 66,
         }
     }
@@ -34,6 +37,9 @@ impl fmt::Display for RunError {
         match self {
             RunError::ArenaTooSmall { needed, given } => {
                 write!(f, "the arena has {given} bytes, but the package needs {needed}")
+            }
+            RunError::Operator(layer) => {
+                write!(f, "layer {layer} has an operator that this build leaves out")
             }
             RunError::Layer(layer, error) => write!(f, "layer {layer}: {error}"),
         }

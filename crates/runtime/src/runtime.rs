@@ -19,10 +19,13 @@ impl<'a> Runtime<'a> {
     /// the same result.
     ///
     /// # Errors
-    /// [`RunError::ArenaTooSmall`].
+    /// [`RunError::ArenaTooSmall`], and [`RunError::Operator`] for a package with an operator that this build leaves out.
     pub fn new(package: Package<'a>, arena: &'a mut [i8]) -> Result<Self, RunError> {
         let (needed, given) = (package.arena_bytes(), arena.len());
         let arena = arena.get_mut(..needed).ok_or(RunError::ArenaTooSmall { needed, given })?;
+        for (i, layer) in (0..).zip(package.layers()) {
+            run::has(layer.params.opcode()).then_some(()).ok_or(RunError::Operator(i))?;
+        }
         Ok(Runtime { package, arena })
     }
 

@@ -62,9 +62,9 @@ fn pixels<E: Engine>(
     let [taps, numbers, _] = sizes(c, &p.window);
     let (taps, words) = words.split_at_mut_checked(taps)?;
     let (numbers, padding) = words.split_at_mut_checked(numbers)?;
-    let taps = bytemuck::cast_slice_mut::<u32, Tap>(taps);
-    let numbers = bytemuck::cast_slice_mut::<u32, [u32; 2]>(numbers);
-    let padding = bytemuck::cast_slice_mut::<u32, i8>(padding);
+    let taps = bytemuck::try_cast_slice_mut::<u32, Tap>(taps).unwrap_or_default();
+    let numbers = bytemuck::try_cast_slice_mut::<u32, [u32; 2]>(numbers).unwrap_or_default();
+    let padding = bytemuck::try_cast_slice_mut::<u32, i8>(padding).unwrap_or_default();
     padding.fill(p.linear.input_zero_point);
     let scaling = Scaling::new(&p.linear, Rounding::Twice);
     for (o, numbers) in numbers.iter_mut().enumerate() {

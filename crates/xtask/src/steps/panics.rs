@@ -18,8 +18,15 @@ use crate::workspace::Workspace;
 const CRATES: [&str; 3] = ["dtmm_format", "dtmm_kernels", "dtmm_runtime"];
 
 /// Parts of the names of functions that panic, as they stand in mangled symbols.
-const PANICKING: [&str; 6] =
-    ["panicking", "unwrap_failed", "expect_failed", "slice_index_fail", "len_mismatch_fail", "panic_fmt"];
+const PANICKING: [&str; 7] = [
+    "something_went_wrong",
+    "panicking",
+    "unwrap_failed",
+    "expect_failed",
+    "slice_index_fail",
+    "len_mismatch_fail",
+    "panic_fmt",
+];
 
 pub fn run(workspace: &Workspace) -> Result<Outcome> {
     if let Err(error) = setup::target(&workspace.root, DEVICE) {
