@@ -7,7 +7,7 @@
 //! Each instruction set's module has functions of the names and signatures below. One that does not take a problem, or
 //! lacks scratch memory, writes nothing and returns [`KernelError::Scratch`]; then the next one in the chain is asked.
 
-use crate::{Conv2d, FullyConnected, KernelError, reference};
+use crate::{Conv2d, FullyConnected, KernelError};
 
 #[cfg(dtmm_isa = "mve")]
 pub use crate::mve::{add_s8, average_pool_s8, lut_s8, max_pool_s8, mean_s8, mul_s8, requantize_s8, sub_s8};
@@ -28,19 +28,19 @@ use crate::mve as fast;
 #[cfg(dtmm_isa = "portable")]
 use crate::portable as fast;
 
-/// As [`reference::conv2d_s8`].
+/// As [`crate::reference::conv2d_s8`].
 ///
 /// # Errors
 /// When lengths and shapes disagree.
 #[inline(never)]
 pub fn conv2d_s8(p: &Conv2d<'_>, scratch: &mut [i8], x: &[i8], y: &mut [i8]) -> Result<(), KernelError> {
     match fast::conv2d_s8(p, scratch, x, y) {
-        Err(KernelError::Scratch) => reference::conv2d_s8(p, x, y),
+        Err(KernelError::Scratch) => fallback::conv2d_s8(p, x, y),
         done => done,
     }
 }
 
-/// As [`reference::depthwise_conv2d_s8`].
+/// As [`crate::reference::depthwise_conv2d_s8`].
 ///
 /// # Errors
 /// When lengths and shapes disagree, or the weights are not dense.
@@ -52,12 +52,12 @@ pub fn depthwise_conv2d_s8(
     y: &mut [i8],
 ) -> Result<(), KernelError> {
     match fast::depthwise_conv2d_s8(p, scratch, x, y) {
-        Err(KernelError::Scratch) => reference::depthwise_conv2d_s8(p, x, y),
+        Err(KernelError::Scratch) => fallback::depthwise_conv2d_s8(p, x, y),
         done => done,
     }
 }
 
-/// As [`reference::fully_connected_s8`].
+/// As [`crate::reference::fully_connected_s8`].
 ///
 /// # Errors
 /// When lengths and shapes disagree.
@@ -69,7 +69,30 @@ pub fn fully_connected_s8(
     y: &mut [i8],
 ) -> Result<(), KernelError> {
     match fast::fully_connected_s8(p, scratch, x, y) {
-        Err(KernelError::Scratch) => reference::fully_connected_s8(p, x, y),
+        Err(KernelError::Scratch) => fallback::fully_connected_s8(p, x, y),
         done => done,
+    }
+}
+
+/// The reference kernels, in frames of their own: their stack is not needed when they do not run.
+mod fallback {
+    use crate::{Conv2d, FullyConnected, KernelError, reference};
+
+    #[cold]
+    #[inline(never)]
+    pub fn conv2d_s8(p: &Conv2d<'_>, x: &[i8], y: &mut [i8]) -> Result<(), KernelError> {
+        reference::conv2d_s8(p, x, y)
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub fn depthwise_conv2d_s8(p: &Conv2d<'_>, x: &[i8], y: &mut [i8]) -> Result<(), KernelError> {
+        reference::depthwise_conv2d_s8(p, x, y)
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub fn fully_connected_s8(p: &FullyConnected<'_>, x: &[i8], y: &mut [i8]) -> Result<(), KernelError> {
+        reference::fully_connected_s8(p, x, y)
     }
 }

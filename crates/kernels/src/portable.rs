@@ -60,7 +60,7 @@ impl Engine for Portable {
         tile.wrapping_mul(LANES).wrapping_add(lane)
     }
 
-    fn sum(filter: &Filter<'_>, bias: i32, tile: usize) -> [i32; 4] {
+    fn sum(_: &mut (), filter: &Filter<'_>, bias: i32, tile: usize) -> [i32; 4] {
         let mut sums = [bias; 4];
         let g = filter.geometry();
         let rows: &[i16] = bytemuck::try_cast_slice(filter.rows()).unwrap_or_default();
@@ -172,10 +172,7 @@ pub fn fully_connected_s8(
     x: &[i8],
     y: &mut [i8],
 ) -> Result<(), KernelError> {
-    match p.rows {
-        1 => tiled::fully_connected::<Portable>(p, scratch, x, y),
-        _ => tiled::convolve::<Portable>(&p.as_conv2d(), Rounding::Once, scratch, x, y),
-    }
+    tiled::fully_connected::<Portable>(p, scratch, x, y)
 }
 
 /// As [`crate::reference::depthwise_conv2d_s8`], which compilers vectorise as it is.

@@ -23,16 +23,10 @@ pub fn depthwise_conv2d(input: &Shape, output: &Shape, window: &Window) -> usize
     if input.c == output.c { mve.max(depthwise_scratch_len(input.c, window)) } else { mve }
 }
 
-/// Bytes for a fully connected layer with `rows` rows. `group` is 0 for dense weights.
-pub fn fully_connected(rows: usize, input_channels: usize, output_channels: usize, group: usize) -> usize {
-    if rows == 1 {
-        let dsp = dot_scratch_len::<Dsp>(input_channels);
-        return dsp
-            .max(dot_scratch_len::<Pairs>(input_channels))
-            .max(dot_scratch_len::<Portable>(input_channels));
-    }
-    let row = |c| Shape { h: 1, w: rows, c };
-    conv2d(&row(input_channels), &row(output_channels), &Window::POINT, group)
+/// Bytes for a fully connected layer. `group` is 0 for dense weights.
+pub fn fully_connected(_rows: usize, input_channels: usize, _output_channels: usize, _group: usize) -> usize {
+    let cortex_m = dot_scratch_len::<Dsp>(input_channels).max(dot_scratch_len::<Pairs>(input_channels));
+    cortex_m.max(dot_scratch_len::<Portable>(input_channels))
 }
 
 /// Bytes for a pooling layer.

@@ -149,7 +149,7 @@ proptest! {
                 let found = run(len, n, |scratch, y| kernel(&p, scratch, &x, y));
                 let refused = found.is_none();
                 prop_assert!(refused || found == expected);
-                prop_assert!(!refused || dense.contains(&-128) || stored % 4 != 0);
+                prop_assert!(!refused || stored % 4 != 0);
                 let short = run(0, n, |scratch, y| kernel(&p, scratch, &x, y));
                 prop_assert!(short.is_none(), "without scratch memory");
             }

@@ -85,19 +85,7 @@ fn steps(distance: usize, stride: usize) -> usize {
     }
 }
 
-impl<'a> Source<'a> {
-    /// Two channels of the pixels of each cell.
-    pub fn pairs(&self) -> impl Iterator<Item = [[i8; 2]; 2]> + use<'a> {
-        let (values, step, apart) = (self.values, self.step, self.apart);
-        let mut at = 0usize;
-        core::iter::from_fn(move || {
-            let low = values.get(at..)?.first_chunk()?;
-            let high = values.get(at.wrapping_add(apart)..)?.first_chunk()?;
-            at = at.wrapping_add(step);
-            Some([*low, *high])
-        })
-    }
-
+impl Source<'_> {
     /// The position behind the last value that `cells` cells of `channels` channels read.
     pub fn end(&self, cells: usize, channels: usize) -> usize {
         cells.saturating_sub(1).wrapping_mul(self.step).wrapping_add(self.apart).wrapping_add(channels)

@@ -62,9 +62,9 @@ impl Engine for Dsp {
         tile.wrapping_mul(LANES).wrapping_add(lane)
     }
 
-    fn sum(filter: &Filter<'_>, bias: i32, tile: usize) -> [i32; 4] {
+    fn sum(row: &mut Self::Row, filter: &Filter<'_>, bias: i32, tile: usize) -> [i32; 4] {
         let first = tile.wrapping_mul(LANES).wrapping_mul(CELL);
-        arithmetic::sum(filter, bias, first, Self::pitch(filter.geometry()))
+        arithmetic::sum(row, filter, bias, first, Self::pitch(filter.geometry()))
     }
 
     type Row = arithmetic::Row;
@@ -247,14 +247,14 @@ mod arithmetic {
         }
     }
 
-    /// The sums of the tile whose cells start `first` bytes behind the first tile's. `pitch` is the engine's.
-    pub fn sum(filter: &Filter<'_>, bias: i32, first: usize, pitch: usize) -> [i32; 4] {
-        let mut row = Row { rest: pitch.wrapping_sub(16), ..Row::default() };
+    /// The sums of the tile whose cells start `first` bytes behind the first tile's.
+    pub fn sum(row: &mut Row, filter: &Filter<'_>, bias: i32, first: usize, _: usize) -> [i32; 4] {
         row.set(filter, bias);
         row.cells = row.cells.wrapping_add(first);
+        row.scale.shift = 0;
         // SAFETY: a `Filter` has runs that end with `END`, whose cells lie inside the row buffer for every tile of the
         // row, and as many weights as the runs take. Nothing is written to `y`.
-        unsafe { add_runs(&mut row) };
+        unsafe { add_runs(row) };
         row.sums
     }
 
@@ -269,7 +269,7 @@ mod arithmetic {
     pub fn apply(row: &mut Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &Out, y: &mut [i8]) {
         let last = row.count.wrapping_sub(1).wrapping_mul(row.step);
         if !scale.shorten(&mut row.scale) || last >= y.len() || row.count > filter.geometry().width {
-            return apply_by_tiles::<Dsp>(filter, scale, out, y);
+            return apply_by_tiles::<Dsp>(row, filter, scale, out, y);
         }
         row.set(filter, scale.bias);
         row.y = y.as_mut_ptr();
@@ -421,11 +421,11 @@ mod arithmetic {
 
     pub fn start(_: &mut Row, _: usize, _: &Out, _: &Scaling<'_>) {}
 
-    pub fn apply(_: &mut Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &Out, y: &mut [i8]) {
-        apply_by_tiles::<Dsp>(filter, scale, out, y);
+    pub fn apply(row: &mut Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &Out, y: &mut [i8]) {
+        apply_by_tiles::<Dsp>(row, filter, scale, out, y);
     }
 
-    pub fn sum(filter: &Filter<'_>, bias: i32, first: usize, pitch: usize) -> [i32; 4] {
+    pub fn sum(_: &mut Row, filter: &Filter<'_>, bias: i32, first: usize, pitch: usize) -> [i32; 4] {
         let mut sums = [bias; 4];
         let (mut weights, _) = filter.weights().as_chunks::<BLOCK>();
         for [offset, blocks] in filter.runs().iter().take(filter.runs().len().wrapping_sub(1)) {
@@ -483,8 +483,5 @@ pub fn fully_connected_s8(
     x: &[i8],
     y: &mut [i8],
 ) -> Result<(), KernelError> {
-    match p.rows {
-        1 => tiled::fully_connected::<Dsp>(p, scratch, x, y),
-        _ => tiled::convolve::<Dsp>(&p.as_conv2d(), Rounding::Once, scratch, x, y),
-    }
+    tiled::fully_connected::<Dsp>(p, scratch, x, y)
 }

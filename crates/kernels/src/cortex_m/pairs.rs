@@ -58,15 +58,9 @@ impl Engine for Pairs {
     }
 
     fn fill(g: &Geometry, pixels: &[i8], zero_point: i8, row: &mut [u32]) {
-        let word = |low: i8, high: i8| i32::from(low).wrapping_add(i32::from(high) << 16).cast_unsigned();
         let blank = [word(zero_point, zero_point); 2];
         let layout = Layout { cells: Self::cells(g), channels: 2, apart: Self::half(g), blank };
-        let fast = |cells: &mut [[u32; 2]], source: &Source<'_>| {
-            for (cell, [low, high]) in cells.iter_mut().zip(source.pairs()) {
-                *cell = [word(low[0], high[0]), word(low[1], high[1])];
-            }
-        };
-        cells::fill(g, &layout, pixels, row, fast, |pixels| {
+        cells::fill(g, &layout, pixels, row, pair, |pixels| {
             [0, 1].map(|c| {
                 let [low, high] = pixels.map(|p| p.map_or(zero_point, |p| p.get(c).copied().unwrap_or(0)));
                 word(low, high)
@@ -87,8 +81,8 @@ impl Engine for Pairs {
         !weights.contains(&i8::MIN)
     }
 
-    fn sum(filter: &Filter<'_>, bias: i32, tile: usize) -> [i32; 4] {
-        arithmetic::sum(filter, bias, tile.wrapping_mul(2 * CELL), Self::plane(filter.geometry()))
+    fn sum(row: &mut Self::Row, filter: &Filter<'_>, bias: i32, tile: usize) -> [i32; 4] {
+        arithmetic::sum(row, filter, bias, tile.wrapping_mul(2 * CELL), Self::plane(filter.geometry()))
     }
 
     type Row = arithmetic::Row;
@@ -105,6 +99,30 @@ impl Engine for Pairs {
     #[inline(always)]
     fn high_mul(sum: i32, multiplier: i32) -> i32 {
         high_mul(sum, multiplier)
+    }
+}
+
+/// The values of two pixels in one word.
+#[inline(always)]
+fn word(low: i8, high: i8) -> u32 {
+    i32::from(low).wrapping_add(i32::from(high) << 16).cast_unsigned()
+}
+
+/// Brings two channels of neighbouring pixels into their cells.
+#[allow(unsafe_code)]
+fn pair(cells: &mut [[u32; 2]], source: &Source<'_>) {
+    if source.end(cells.len(), 2) > source.values.len() {
+        return;
+    }
+    let mut low = source.values.as_ptr();
+    for cell in cells {
+        // SAFETY: the last cell's values, of both pixels, lie inside the slice.
+        let [a, b, c, d] = unsafe {
+            let high = low.add(source.apart);
+            [*low, *low.add(1), *high, *high.add(1)]
+        };
+        *cell = [word(a, c), word(b, d)];
+        low = low.wrapping_add(source.step);
     }
 }
 
@@ -247,14 +265,14 @@ mod arithmetic {
         }
     }
 
-    /// The sums of the tile whose cells start `first` bytes behind the first tile's. `plane` is the engine's.
-    pub fn sum(filter: &Filter<'_>, bias: i32, first: usize, plane: usize) -> [i32; 4] {
-        let mut row = Row { plane, ..Row::default() };
+    /// The sums of the tile whose cells start `first` bytes behind the first tile's.
+    pub fn sum(row: &mut Row, filter: &Filter<'_>, bias: i32, first: usize, _: usize) -> [i32; 4] {
         row.set(filter, bias);
         row.cells = row.cells.wrapping_add(first);
+        row.scale.shift = 0;
         // SAFETY: a `Filter` has runs that end with `END`, whose cells lie inside the row buffer for every tile of the
         // row, and as many weights as the runs take. Nothing is written to `y`.
-        unsafe { add_runs(&mut row) };
+        unsafe { add_runs(row) };
         row.sums
     }
 
@@ -270,7 +288,7 @@ mod arithmetic {
     pub fn apply(row: &mut Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &Out, y: &mut [i8]) {
         let last = row.count.wrapping_sub(1).wrapping_mul(row.step);
         if !scale.shorten(&mut row.scale) || last >= y.len() || row.count > filter.geometry().width {
-            return apply_by_tiles::<Pairs>(filter, scale, out, y);
+            return apply_by_tiles::<Pairs>(row, filter, scale, out, y);
         }
         row.set(filter, scale.bias);
         row.y = y.as_mut_ptr();
@@ -409,7 +427,7 @@ mod arithmetic {
     use crate::tiled::{Filter, Out, Run, Scale, Scaling, apply_by_tiles};
 
     /// The sums of the tile whose cells start `first` bytes behind the first tile's. `plane` is the engine's.
-    pub fn sum(filter: &Filter<'_>, bias: i32, first: usize, plane: usize) -> [i32; 4] {
+    pub fn sum(_: &mut Row, filter: &Filter<'_>, bias: i32, first: usize, plane: usize) -> [i32; 4] {
         let low = super::low_bias(filter, bias);
         let mut sums = [low, low, bias, bias];
         let (runs, weights) = (filter.runs().as_ptr(), filter.weights().as_ptr());
@@ -470,8 +488,8 @@ mod arithmetic {
 
     pub fn start(_: &mut Row, _: [usize; 2], _: &Out, _: &Scaling<'_>) {}
 
-    pub fn apply(_: &mut Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &Out, y: &mut [i8]) {
-        apply_by_tiles::<Pairs>(filter, scale, out, y);
+    pub fn apply(row: &mut Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &Out, y: &mut [i8]) {
+        apply_by_tiles::<Pairs>(row, filter, scale, out, y);
     }
 
     /// `rest` is the plane's bytes less the 16 that the loads move on.
@@ -583,11 +601,11 @@ mod arithmetic {
 
     pub fn start(_: &mut Row, _: [usize; 2], _: &Out, _: &Scaling<'_>) {}
 
-    pub fn apply(_: &mut Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &Out, y: &mut [i8]) {
-        apply_by_tiles::<Pairs>(filter, scale, out, y);
+    pub fn apply(row: &mut Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &Out, y: &mut [i8]) {
+        apply_by_tiles::<Pairs>(row, filter, scale, out, y);
     }
 
-    pub fn sum(filter: &Filter<'_>, bias: i32, first: usize, plane: usize) -> [i32; 4] {
+    pub fn sum(_: &mut Row, filter: &Filter<'_>, bias: i32, first: usize, plane: usize) -> [i32; 4] {
         let low = super::low_bias(filter, bias);
         let mut sums = [low, low, bias, bias];
         let (mut weights, _) = filter.weights().as_chunks::<2>();
@@ -644,10 +662,7 @@ pub fn fully_connected_s8(
     x: &[i8],
     y: &mut [i8],
 ) -> Result<(), KernelError> {
-    match p.rows {
-        1 => tiled::fully_connected::<Pairs>(p, scratch, x, y),
-        _ => tiled::convolve::<Pairs>(&p.as_conv2d(), Rounding::Once, scratch, x, y),
-    }
+    tiled::fully_connected::<Pairs>(p, scratch, x, y)
 }
 
 #[cfg(test)]

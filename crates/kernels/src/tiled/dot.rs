@@ -1,4 +1,4 @@
-//! Fully connected layers with one row: sums without outputs to share weights between.
+//! Fully connected layers, row by row.
 
 use super::finish::{Rounding, Scaling};
 use super::geometry::{BLOCK, Geometry};
@@ -22,7 +22,7 @@ pub(crate) const fn scratch_len<E: Dot>(input_channels: usize) -> usize {
     input_channels.div_ceil(BLOCK).saturating_mul(E::WORDS).saturating_mul(4)
 }
 
-/// Weights OI in any storage form times the row `x` into `y`.
+/// Weights OI in any storage form times every row of `x`; `y` is rows × O.
 ///
 /// # Errors
 /// [`KernelError::Scratch`] when the scratch memory is too short or not aligned to 4, or runs are no whole blocks; then
@@ -35,13 +35,14 @@ pub(crate) fn fully_connected<E: Dot>(
     y: &mut [i8],
 ) -> Result<(), KernelError> {
     let (channels, filters) = (p.input_channels, p.linear.bias.len());
-    if x.len() != channels || y.len() != filters || y.is_empty() || x.is_empty() {
+    let lengths = [p.rows.checked_mul(channels), p.rows.checked_mul(filters)];
+    if lengths != [Some(x.len()), Some(y.len())] || y.is_empty() || x.is_empty() {
         return Err(KernelError::ActivationLength);
     }
     p.linear.check(filters)?;
     let row = Shape { h: 1, w: 1, c: channels };
     let g = Geometry::new(&row, &Shape { c: filters, ..row }, &Window::POINT);
-    let mut decoder = Decoder::new(&p.linear.weights, &g, filters)?;
+    let decoder = Decoder::new(&p.linear.weights, &g, filters)?;
     let group = match p.linear.weights {
         Weights::Dense(_) => channels,
         Weights::Bitmap { group, .. } | Weights::Gaps { group, .. } => group,
@@ -52,6 +53,23 @@ pub(crate) fn fully_connected<E: Dot>(
     if group < channels && !group.is_multiple_of(BLOCK) {
         return Err(KernelError::Scratch);
     }
+    let mut outputs = y.chunks_exact_mut(filters);
+    for x in x.chunks_exact(channels) {
+        let y = outputs.next().ok_or(KernelError::ActivationLength)?;
+        each_row::<E>(p, decoder.clone(), words, x, y).ok_or(KernelError::ParameterLength)?;
+    }
+    Ok(())
+}
+
+/// One row.
+fn each_row<E: Dot>(
+    p: &FullyConnected<'_>,
+    mut decoder: Decoder<'_>,
+    words: &mut [u32],
+    x: &[i8],
+    y: &mut [i8],
+) -> Option<()> {
+    let channels = p.input_channels;
     let (blocks, tail) = x.as_chunks::<BLOCK>();
     for (to, block) in words.chunks_exact_mut(E::WORDS.max(1)).zip(blocks) {
         E::prepare(*block, to);
@@ -68,16 +86,15 @@ pub(crate) fn fully_connected<E: Dot>(
         for (o, y) in y.iter_mut().enumerate() {
             let scale = scaling.filter(o);
             let sum = add(0, filters.next().unwrap_or_default(), scale.bias);
-            *y = scale.finish(sum, |_, _| 0);
+            *y = scale.finish_once(sum);
         }
-        return Ok(());
+        return Some(());
     }
     for (o, y) in y.iter_mut().enumerate() {
         let scale = scaling.filter(o);
         let mut sum = scale.bias;
-        let taken = decoder.each_run(channels, |first, weights| sum = add(first, weights, sum));
-        taken.ok_or(KernelError::ParameterLength)?;
-        *y = scale.finish(sum, |_, _| 0);
+        decoder.each_run(channels, |first, weights| sum = add(first, weights, sum))?;
+        *y = scale.finish_once(sum);
     }
-    Ok(())
+    Some(())
 }

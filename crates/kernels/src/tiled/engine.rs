@@ -41,7 +41,7 @@ pub(crate) trait Engine {
     }
 
     /// `bias` plus the sum over the filter's runs, for the four outputs of `tile`.
-    fn sum(filter: &Filter<'_>, bias: i32, tile: usize) -> [i32; 4];
+    fn sum(row: &mut Self::Row, filter: &Filter<'_>, bias: i32, tile: usize) -> [i32; 4];
 
     /// `sum * multiplier / 2^31`, rounded to nearest, ties upwards, for a multiplier that is not negative.
     #[inline(always)]
@@ -60,31 +60,34 @@ pub(crate) trait Engine {
 
     /// Applies a filter to a row. `y` starts at the filter's first output.
     fn apply(row: &mut Self::Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &Out, y: &mut [i8]) {
-        let _ = row;
-        apply_by_tiles::<Self>(filter, scale, out, y);
+        apply_by_tiles::<Self>(row, filter, scale, out, y);
     }
 }
 
 /// Where a filter's outputs of one row go: `count` of them, `step` elements apart.
 pub(crate) struct Out {
     pub step: usize,
+    #[cfg_attr(not(any(dtmm_isa = "dsp", dtmm_isa = "v7m")), expect(dead_code, reason = "for assembler"))]
     pub count: usize,
 }
 
 /// [`Engine::apply`] by [`Engine::sum`].
 #[inline(never)]
 pub(crate) fn apply_by_tiles<E: Engine + ?Sized>(
+    row: &mut E::Row,
     filter: &Filter<'_>,
     scale: &Scale<'_>,
     out: &Out,
     y: &mut [i8],
 ) {
     for tile in 0..E::tiles(filter.geometry()) {
-        let sums = E::sum(filter, scale.bias, tile);
+        let sums = E::sum(row, filter, scale.bias, tile);
         for (lane, sum) in sums.into_iter().enumerate() {
             let at = E::output(filter.geometry(), tile, lane);
-            let y = y.get_mut(at.wrapping_mul(out.step)).filter(|_| at < out.count);
-            y.into_iter().for_each(|y| *y = scale.finish(sum, E::high_mul));
+            // The slice ends with the row.
+            if let Some(y) = y.get_mut(at.wrapping_mul(out.step)) {
+                *y = scale.finish(sum, E::high_mul);
+            }
         }
     }
 }

@@ -38,6 +38,7 @@ impl<'a> Scaling<'a> {
         Scaling { linear, rounding, mask, offset, low, back }
     }
 
+    #[cfg(any(dtmm_isa = "dsp", dtmm_isa = "v7m"))]
     /// The numbers of the short form that all filters share.
     pub fn short(&self) -> Short {
         let Scaling { offset, low, back, .. } = *self;
@@ -101,6 +102,7 @@ pub(crate) struct Scale<'a> {
     shift: u32,
 }
 
+#[cfg(any(dtmm_isa = "dsp", dtmm_isa = "v7m"))]
 /// The numbers of the short form, as assembler reads them.
 #[derive(Clone, Copy, Default)]
 #[repr(C)]
@@ -123,6 +125,7 @@ impl Scale<'_> {
         [self.multiplier.cast_unsigned().wrapping_shl(1), self.shift]
     }
 
+    #[cfg(any(dtmm_isa = "dsp", dtmm_isa = "v7m"))]
     /// Puts the filter's numbers into the short form; false when it does not apply.
     #[inline(always)]
     pub fn shorten(&self, short: &mut Short) -> bool {
@@ -139,20 +142,27 @@ impl Scale<'_> {
     /// 127, where a saturating instruction finds it.
     #[inline(always)]
     pub fn finish(&self, sum: i32, high_mul: impl Fn(i32, i32) -> i32) -> i8 {
+        if self.shift == 0 || self.layer.rounding == Rounding::Once {
+            return self.finish_generally(sum);
+        }
+        let high = high_mul(sum, self.multiplier);
+        self.finish_high(high.wrapping_add(high >> 31) >> self.shift)
+    }
+
+    /// As [`Scale::finish`] where sums are rounded once.
+    #[inline(always)]
+    pub fn finish_once(&self, sum: i32) -> i8 {
         if self.shift == 0 {
             return self.finish_generally(sum);
         }
-        let truncated = match self.layer.rounding {
-            Rounding::Twice => {
-                let high = high_mul(sum, self.multiplier);
-                high.wrapping_add(high >> 31) >> self.shift
-            }
-            Rounding::Once => {
-                let product = i64::from(sum).wrapping_mul(self.multiplier.into());
-                let high = product.wrapping_add(product >> 63) >> 32;
-                high as i32 >> self.shift.wrapping_sub(1)
-            }
-        };
+        let product = i64::from(sum).wrapping_mul(self.multiplier.into());
+        let high = product.wrapping_add(product >> 63) >> 32;
+        self.finish_high(high as i32 >> self.shift.wrapping_sub(1))
+    }
+
+    /// The last bit, the zero point and the clamp.
+    #[inline(always)]
+    fn finish_high(&self, truncated: i32) -> i8 {
         let value = truncated.wrapping_add(self.layer.offset) >> 1;
         value.min(i8::MAX.into()).max(self.layer.low).wrapping_sub(self.layer.back) as i8
     }

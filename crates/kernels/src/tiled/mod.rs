@@ -13,7 +13,9 @@ mod runs;
 
 pub(crate) use dot::{Dot, fully_connected, scratch_len as dot_scratch_len};
 pub(crate) use engine::{Engine, Filter, Out, apply_by_tiles};
-pub(crate) use finish::{Rounding, Scale, Scaling, Short};
+#[cfg(any(dtmm_isa = "dsp", dtmm_isa = "v7m"))]
+pub(crate) use finish::Short;
+pub(crate) use finish::{Rounding, Scale, Scaling};
 pub(crate) use geometry::{BLOCK, Geometry, LANES};
 pub(crate) use runs::Run;
 
@@ -132,12 +134,25 @@ fn rows<E: Engine>(
         load::<E>(g, p.linear.input_zero_point, top, x, (&mut *taps, &mut *tags, &mut *rows))?;
         let out = Out { step: filters, count: y.len().checked_div(filters)?.min(g.width) };
         E::start(&mut row, g, &out, &scaling);
-        let (mut decoder, mut listed) = (decoder.clone(), 0);
         let mut w = Workspace::new::<E>(g, rows, taps, (&mut *runs, &mut *padded))?;
-        for o in 0..filters {
-            let filter = decoder.filter(&mut w, &mut listed)?;
-            E::apply(&mut row, &filter, &scaling.filter(o), &out, y.get_mut(o..)?);
-        }
+        apply_filters::<E>(decoder.clone(), &mut w, &scaling, (&mut row, &out), y)?;
+    }
+    Some(())
+}
+
+/// Applies all filters to a row.
+#[inline(never)]
+fn apply_filters<E: Engine>(
+    mut decoder: Decoder<'_>,
+    w: &mut Workspace<'_>,
+    scaling: &Scaling<'_>,
+    (row, out): (&mut E::Row, &Out),
+    y: &mut [i8],
+) -> Option<()> {
+    let mut listed = 0;
+    for o in 0..out.step {
+        let filter = decoder.filter(w, &mut listed)?;
+        E::apply(row, &filter, &scaling.filter(o), out, y.get_mut(o..)?);
     }
     Some(())
 }
