@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod boards;
 mod compare;
 mod compress;
 mod demo;
@@ -30,6 +31,7 @@ mod trainable;
 mod verify;
 
 pub use bench::{BenchRequest, bench};
+pub use boards::boards;
 pub use compare::{CompareRequest, MethodSpec, compare};
 pub use compress::{Budgets, CompressRequest, ImportanceKind, Objective, SizeBudget, compress, sweep};
 pub use demo::{DemoRequest, demo};
@@ -38,8 +40,8 @@ pub use dtmm_emulate::{Core, UnknownCore};
 pub use dtmm_graph::Preprocessing;
 pub use dtmm_prune::Method;
 pub use error::Error;
-pub use export::{ExportLanguage, ExportRequest, export};
 pub use eval::{EvalRequest, eval};
+pub use export::{ExportLanguage, ExportRequest, export};
 pub use inspect::inspect;
 pub use model::{Container, Model, load_model};
 pub use preprocess::{PreprocessChoice, describe, presets};

@@ -11,7 +11,8 @@ mod types;
 pub use html::{HtmlError, compare_html, compress_html};
 pub use text::{Human, bytes, percent};
 pub use types::{
-    Accuracy, BenchLayer, BenchReport, Bound, BudgetRow, ClassRow, CompareReport, CompareRow, CompressReport,
-    CoreBench, CoreLatency, CoreVerify, DatasetInfo, Difference, EpochRow, EvalReport, ExportReport, Flash, InspectReport,
-    KeptMap, LayerRow, Ram, RamPoint, RoundRow, RunReport, TensorBytes, TrainReport, VerifyReport, Versions,
+    Accuracy, BenchLayer, BenchReport, BoardFit, BoardsReport, Bound, BudgetRow, ClassRow, CompareReport,
+    CompareRow, CompressReport, CoreBench, CoreLatency, CoreVerify, DatasetInfo, Difference, EpochRow,
+    EvalReport, ExportReport, Flash, InspectReport, KeptMap, LayerRow, Ram, RamPoint, RoundRow, RunReport,
+    TensorBytes, TrainReport, VerifyReport, Versions,
 };

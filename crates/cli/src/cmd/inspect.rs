@@ -12,10 +12,16 @@ use crate::output;
 pub struct Cmd {
     /// Model (.onnx, .tflite) or package (.dtmm)
     model: PathBuf,
+    /// List the boards that it fits and what the others lack
+    #[arg(long)]
+    boards: bool,
 }
 
 impl Cmd {
     pub fn run(&self, common: &Common) -> anyhow::Result<()> {
+        if self.boards {
+            return output::print(common, &dtmm::boards(&self.model)?);
+        }
         output::print(common, &dtmm::inspect(&self.model)?)
     }
 }

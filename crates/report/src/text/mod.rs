@@ -1,6 +1,7 @@
 //! Terminal text.
 
 mod bench;
+mod boards;
 mod compare;
 mod compress;
 mod eval;

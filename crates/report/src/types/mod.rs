@@ -1,6 +1,7 @@
 //! The report types, one file for each command.
 
 mod bench;
+mod boards;
 mod compare;
 mod compress;
 mod eval;
@@ -10,12 +11,13 @@ mod run;
 mod train;
 
 pub use bench::{BenchLayer, BenchReport, CoreBench, CoreVerify, Difference, VerifyReport};
+pub use boards::{BoardFit, BoardsReport};
 pub use compare::{CompareReport, CompareRow};
 pub use compress::{
     Accuracy, Bound, BudgetRow, CompressReport, CoreLatency, Flash, Ram, RamPoint, RoundRow, TensorBytes,
 };
-pub use export::ExportReport;
 pub use eval::{ClassRow, EvalReport};
+pub use export::ExportReport;
 pub use inspect::{InspectReport, KeptMap, LayerRow};
 pub use run::RunReport;
 pub use train::{EpochRow, TrainReport};
