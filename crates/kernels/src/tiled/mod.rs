@@ -38,6 +38,7 @@ struct Sizes {
 }
 
 impl Sizes {
+    #[inline(never)]
     fn of<E: Engine>(g: &Geometry, group: usize) -> Self {
         let whole = |n: usize| n.is_multiple_of(E::BLOCK);
         let padded = !whole(g.input.c) || (group < g.input.c && !whole(group));
@@ -104,6 +105,7 @@ struct Memory<'s> {
 }
 
 impl<'s> Memory<'s> {
+    #[inline(never)]
     fn cut(sizes: &Sizes, words: &'s mut [u32]) -> Option<Self> {
         let (runs, words) = words.split_at_mut_checked(sizes.runs)?;
         let (padded, words) = words.split_at_mut_checked(sizes.padded)?;
@@ -134,8 +136,8 @@ fn rows<E: Engine>(
         load::<E>(g, p.linear.input_zero_point, top, x, (&mut *taps, &mut *tags, &mut *rows))?;
         let out = Out { step: filters, count: y.len().checked_div(filters)?.min(g.width) };
         E::start(&mut row, g, &out, &scaling);
-        let mut w = Workspace::new::<E>(g, rows, taps, (&mut *runs, &mut *padded))?;
-        apply_filters::<E>(decoder.clone(), &mut w, &scaling, (&mut row, &out), y)?;
+        let memory = (&*rows, &*taps, &mut *runs, &mut *padded);
+        apply_filters::<E>(g, decoder, memory, &scaling, (&mut row, &out), y)?;
     }
     Some(())
 }
@@ -143,13 +145,15 @@ fn rows<E: Engine>(
 /// Applies all filters to a row.
 #[inline(never)]
 fn apply_filters<E: Engine>(
-    mut decoder: Decoder<'_>,
-    w: &mut Workspace<'_>,
+    g: &Geometry,
+    decoder: &Decoder<'_>,
+    (rows, taps, runs, padded): (&[u32], &[u32], &mut [Run], &mut [i8]),
     scaling: &Scaling<'_>,
     (row, out): (&mut E::Row, &Out),
     y: &mut [i8],
 ) -> Option<()> {
-    let mut listed = 0;
+    let (mut decoder, mut listed) = (decoder.clone(), 0);
+    let w = &mut Workspace::new::<E>(g, rows, taps, (runs, padded))?;
     for o in 0..out.step {
         let filter = decoder.filter(w, &mut listed)?;
         E::apply(row, &filter, &scaling.filter(o), out, y.get_mut(o..)?);

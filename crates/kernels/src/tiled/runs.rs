@@ -66,6 +66,7 @@ pub(crate) struct Workspace<'w> {
 
 impl<'w> Workspace<'w> {
     /// `None` when the row buffer is too short.
+    #[inline(always)]
     pub fn new<E: Engine>(
         geometry: &'w Geometry,
         rows: &'w [u32],
@@ -88,6 +89,7 @@ impl<'a> Decoder<'a> {
     ///
     /// # Errors
     /// When the weights' group is 0 or dense weights have another length than the filters.
+    #[inline(never)]
     pub fn new(weights: &Weights<'a>, g: &Geometry, filters: usize) -> Result<Self, KernelError> {
         let per_filter = g.positions().saturating_mul(g.input.c);
         Ok(match *weights {
