@@ -12,13 +12,10 @@ pub(crate) fn filter_only(request: &Request, whole: &Reduced) -> Result<Option<R
     let problem = request.problem(whole)?;
     let by_cycles = request.device.limits.cycles.is_some();
     let ranking = Channels::new(&problem, &map, &problem.dense(), request.options).ranking(by_cycles);
+    let channels = Channels::new(&problem, &map, &problem.dense(), request.options);
     let without = |n: usize| -> Result<Option<Reduced>, ScheduleError> {
-        let channels = Channels::new(&problem, &map, &problem.dense(), request.options);
         let state = whole.without(&map, &channels.without(ranking[..n].iter().copied()))?;
-        let problem = request.problem(&state)?;
-        let fits = problem.fits(&problem.dense());
-        drop(problem);
-        Ok(fits.then_some(state))
+        Ok(request.dense_fits(&state)?.then_some(state))
     };
     if problem.fits(&problem.dense()) {
         return Ok(Some(whole.clone()));

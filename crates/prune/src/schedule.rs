@@ -290,6 +290,14 @@ impl Request<'_> {
         Problem::new(state, self)
     }
 
+    /// Whether a state keeps the limits with every layer dense but for masks of earlier rounds.
+    pub(crate) fn dense_fits(&self, state: &Reduced) -> Result<bool, ScheduleError> {
+        let bytes = self.size_of(&state.graph)?(&state.masks);
+        let cycles = self.cycles_of(&state.graph)?;
+        let time = cycles.other + cycles.layers.values().map(|l| l.dense).sum::<f64>();
+        Ok(bytes <= self.budget && self.device.limits.cycles.is_none_or(|limit| time <= limit))
+    }
+
     fn check_limits(&self) -> Result<(), ScheduleError> {
         let Limits { ram, cycles } = self.device.limits;
         let asked = [
