@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use dtmm_report::CompressReport;
 
 use crate::{
-    Budgets, CompressRequest, DataSource, Error, ImportanceKind, Method, PreprocessChoice, Progress, SizeBudget, Start,
-    TrainRequest, compress, train,
+    Budgets, CompressRequest, DataSource, Error, ImportanceKind, Method, PreprocessChoice, Progress,
+    SizeBudget, Start, TrainRequest, compress, train,
 };
 
 /// A demonstration.
@@ -54,6 +54,7 @@ pub fn demo(request: &DemoRequest, progress: &dyn Progress) -> Result<CompressRe
             preprocess: PreprocessChoice::Auto,
             budgets: Budgets::flash(SizeBudget::Share(BUDGET)),
             epochs: 8,
+            qat_epochs: None,
             lr: None,
             rounds: 3,
             importance: ImportanceKind::Lamp,

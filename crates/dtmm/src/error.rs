@@ -213,6 +213,13 @@ impl Error {
             }
             Error::Onnx { source, .. } => source.help().to_owned(),
             Error::Tflite { source, .. } => source.help().to_owned(),
+            Error::Data(dtmm_data::DataError::Empty { .. }) => {
+                "training samples calibrate and fine-tune the model, test samples measure it; give data with both"
+                    .to_owned()
+            }
+            Error::Data(dtmm_data::DataError::Label { .. }) => {
+                "number the classes from 0, in the order of the model's outputs".to_owned()
+            }
             Error::Package { .. } => "make the package again with `dtmm compress`".to_owned(),
             Error::Mismatch { help, .. } => help.clone(),
             Error::OutputTaken { .. } => "choose another folder with -o, or delete this one".to_owned(),

@@ -42,8 +42,12 @@ pub(crate) fn accuracy(
     threads: usize,
     progress: &dyn Progress,
 ) -> Result<f64, Error> {
-    let answers = answers(graph, data, input, threads, progress)?;
-    Ok(right(&answers, data) as f64 / data.len().max(1) as f64)
+    Ok(share_right(&answers(graph, data, input, threads, progress)?, data))
+}
+
+/// Share of right answers; 0 without samples.
+pub(crate) fn share_right(answers: &[usize], data: &Dataset) -> f64 {
+    right(answers, data) as f64 / data.len().max(1) as f64
 }
 
 /// Number of right answers.
@@ -98,8 +102,18 @@ pub(crate) fn measured(
     threads: usize,
     progress: &dyn Progress,
 ) -> Result<f64, Error> {
+    followed(stage, data, progress, || answers(graph, data, input, threads, progress))
+}
+
+/// Share of right answers among those that `answers` works out, with a progress bar.
+pub(crate) fn followed(
+    stage: &str,
+    data: &Dataset,
+    progress: &dyn Progress,
+    answers: impl FnOnce() -> Result<Vec<usize>, Error>,
+) -> Result<f64, Error> {
     progress.begin(stage, data.len() as u64);
-    let accuracy = accuracy(graph, data, input, threads, progress)?;
+    let accuracy = share_right(&answers()?, data);
     progress.end(&dtmm_report::percent(accuracy));
     Ok(accuracy)
 }

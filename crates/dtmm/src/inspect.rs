@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use dtmm_graph::{Graph, Port};
-use dtmm_pack::{HostModel, MemoryPlan, PortDescription, SizeBreakdown, SizeModel, StorageForm};
-use dtmm_report::{InspectReport, LayerRow, RamPoint};
+use dtmm_pack::{HostModel, MemoryPlan, PackedLayer, PortDescription, SizeBreakdown, SizeModel, StorageForm};
+use dtmm_report::{CompressReport, InspectReport, LayerRow, RamPoint};
 
 use crate::{Container, Error, Model, describe, load_model};
 
@@ -42,18 +42,10 @@ fn of_graph(path: &Path, container: Container, graph: &Graph, element: &str) -> 
 fn of_package(path: &Path, bytes: &[u8]) -> Result<InspectReport, Error> {
     let fail = |source| Error::Package { path: path.to_owned(), source };
     let host = HostModel::new(bytes).map_err(fail)?;
-    let row = |l: dtmm_pack::PackedLayer| LayerRow {
-        name: l.name,
-        op: l.op,
-        output_shape: [1].into_iter().chain(l.output).collect(),
-        dense_weights: l.weights,
-        weights: l.stored_weights,
-        bytes: l.bytes,
-        storage: storage_name(l.storage, l.weights),
-        group: (l.group > 0).then_some(l.group),
-        ..LayerRow::default()
-    };
-    let layers: Vec<LayerRow> = host.layers().map_err(fail)?.into_iter().map(row).collect();
+    let mut layers: Vec<LayerRow> = host.layers().map_err(fail)?.into_iter().map(packed_row).collect();
+    if let Some(report) = sidecar(path, host.package_bytes()) {
+        rename(&mut layers, &report.layers);
+    }
     Ok(InspectReport {
         model: path.display().to_string(),
         kind: "DTMM package, int8".into(),
@@ -67,6 +59,47 @@ fn of_package(path: &Path, bytes: &[u8]) -> Result<InspectReport, Error> {
         ram: vec![],
         layers,
     })
+}
+
+fn packed_row(l: PackedLayer) -> LayerRow {
+    let pixels = (l.output[0] * l.output[1]) as u64;
+    // A dense layer's row may be padded in flash.
+    let weights = l.stored_weights.min(l.weights);
+    LayerRow {
+        name: l.name,
+        op: l.op,
+        output_shape: [1].into_iter().chain(l.output).collect(),
+        dense_macs: pixels * l.weights as u64,
+        macs: pixels * weights as u64,
+        dense_weights: l.weights,
+        weights,
+        bytes: l.bytes,
+        storage: storage_name(l.storage, l.weights),
+        group: (l.group > 0).then_some(l.group),
+        ..LayerRow::default()
+    }
+}
+
+/// The report that `compress` wrote beside the package, when it is about this package: flash has no room for names.
+fn sidecar(package: &Path, bytes: usize) -> Option<CompressReport> {
+    let text = std::fs::read(package.with_file_name("report.json")).ok()?;
+    let report: CompressReport = serde_json::from_slice(&text).ok()?;
+    (report.flash.package_bytes == bytes).then_some(report)
+}
+
+/// Gives the layers the names they had in the model. Both lists are in execution order; the report also knows layers
+/// that are gone, and the package ones that quantisation put in.
+fn rename(layers: &mut [LayerRow], known: &[LayerRow]) {
+    let mut known = known.iter().filter(|l| l.bytes > 0);
+    for layer in layers {
+        let mut ahead = known.clone();
+        let same =
+            |l: &&LayerRow| l.op.eq_ignore_ascii_case(&layer.op) && l.output_shape == layer.output_shape;
+        if let Some(found) = ahead.find(same) {
+            layer.name.clone_from(&found.name);
+            known = ahead;
+        }
+    }
 }
 
 /// Bytes, RAM and layers of a graph's unpruned package.
@@ -146,4 +179,24 @@ fn describe_packed_port(p: &PortDescription) -> String {
 fn port_text(name: &str, element: &str, shape: &[usize], quant: Option<(f32, i32)>) -> String {
     let quant = quant.map_or_else(String::new, |(s, z)| format!(" (scale {s}, zero point {z})"));
     format!("{name}: {element} {shape:?}{quant}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(name: &str, op: &str, channels: usize, bytes: usize) -> LayerRow {
+        let output_shape = vec![1, 4, 4, channels];
+        LayerRow { name: name.into(), op: op.into(), output_shape, bytes, ..LayerRow::default() }
+    }
+
+    #[test]
+    fn names_come_in_order_past_layers_that_are_gone_or_new() {
+        let known = [row("stem", "Conv2d", 8, 10), row("dead", "Conv2d", 8, 0), row("head", "Conv2d", 8, 10)];
+        let mut layers = [row("Conv2d 0", "Conv2d", 8, 9), row("Quantize 1", "Quantize", 8, 1)].to_vec();
+        layers.extend([row("Conv2d 2", "Conv2d", 8, 9), row("Conv2d 3", "Conv2d", 8, 9)]);
+        rename(&mut layers, &known);
+        let names: Vec<&str> = layers.iter().map(|l| l.name.as_str()).collect();
+        assert_eq!(names, ["stem", "Quantize 1", "head", "Conv2d 3"]);
+    }
 }

@@ -44,11 +44,7 @@ pub(crate) fn measured(
     threads: usize,
     progress: &dyn Progress,
 ) -> Result<f64, Error> {
-    progress.begin(stage, data.len() as u64);
-    let answers = answers(model, data, input, threads, progress)?;
-    let accuracy = float::right(&answers, data) as f64 / data.len().max(1) as f64;
-    progress.end(&dtmm_report::percent(accuracy));
-    Ok(accuracy)
+    float::followed(stage, data, progress, || answers(model, data, input, threads, progress))
 }
 
 /// A pool of `threads` threads; 0 means one for each core.

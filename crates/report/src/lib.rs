@@ -13,6 +13,6 @@ pub use text::{Human, bytes, percent};
 pub use types::{
     Accuracy, BenchLayer, BenchReport, BoardFit, BoardsReport, Bound, BudgetRow, ClassRow, CompareReport,
     CompareRow, CompressReport, CoreBench, CoreLatency, CoreVerify, DatasetInfo, Difference, EpochRow,
-    EvalReport, ExportReport, Flash, InspectReport, KeptMap, LayerRow, Ram, RamPoint, RoundRow, RunReport,
-    TensorBytes, TrainReport, VerifyReport, Versions,
+    EvalReport, ExportReport, Flash, InspectReport, KeptMap, LayerRow, Quantization, Ram, RamPoint, RoundRow,
+    RunReport, TensorBytes, TrainReport, VerifyReport, Versions,
 };

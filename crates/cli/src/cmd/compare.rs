@@ -60,6 +60,7 @@ impl Cmd {
             preprocess: self.data.preprocess.choice(),
             budgets: Budgets::default(),
             epochs: self.epochs,
+            qat_epochs: Some(0),
             lr: self.lr,
             rounds: self.rounds,
             importance: self.importance,

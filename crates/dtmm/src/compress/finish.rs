@@ -1,33 +1,28 @@
 //! The last stages: quantize, pack, measure, write.
 
-use dtmm_graph::{Graph, Masks};
 use dtmm_pack::{LayerRow as PackedRow, PackResult};
-use dtmm_quant::{Clipping, QuantOptions};
-use dtmm_report::{Accuracy, CompressReport, DatasetInfo, Flash, LayerRow, Ram, Versions};
+use dtmm_report::{Accuracy, CompressReport, DatasetInfo, Flash, LayerRow, Quantization, Ram, Versions};
 
 use super::count::Counted;
 use super::explain;
 use super::plan::take;
+use super::qat::quantized;
 use super::tune::Tuned;
 use super::{Job, RunDir, host};
 use crate::inspect::{ram_points, storage_name};
 use crate::model::pack_int8;
-use crate::{Error, describe, files, float, int8, onnx};
+use crate::{Error, describe, files, int8, onnx};
 
-/// Training samples that calibrate the activations.
-const CALIBRATION_SAMPLES: usize = 512;
-
-/// The int8 package of the pruned model, within the budget.
-pub fn quantize_and_pack(job: &Job, tuned: &Tuned, run: &mut RunDir) -> Result<PackResult, Error> {
-    let graph = run.stage("quantized", || {
-        job.progress.begin("calibrating and quantizing", 1);
-        let graph = quantize(job, &tuned.graph)?;
-        job.progress.end("done");
-        Ok(graph)
-    })?;
+/// The int8 package of the pruned model, within the budget, and how its numbers were chosen.
+pub fn quantize_and_pack(
+    job: &Job,
+    tuned: &Tuned,
+    run: &mut RunDir,
+) -> Result<(PackResult, Quantization), Error> {
+    let (graph, quantization) = quantized(job, tuned, run)?;
     let packed = pack_int8(&graph)?;
     within(job, tuned, &packed)?;
-    Ok(packed)
+    Ok((packed, quantization))
 }
 
 /// What was promised is kept by the bytes that will be written.
@@ -51,15 +46,6 @@ fn within(job: &Job, tuned: &Tuned, packed: &PackResult) -> Result<(), Error> {
     }
 }
 
-fn quantize(job: &Job, graph: &Graph) -> Result<Graph, Error> {
-    let mut graph = graph.clone();
-    dtmm_graph::transform::for_inference(&mut graph);
-    let samples = job.train.take(CALIBRATION_SAMPLES, job.request.seed);
-    let ranges = float::calibrate(&graph, &samples, &job.input, job.request.threads, Clipping::default())?;
-    dtmm_quant::quantize(&graph, &ranges, &QuantOptions::default())
-        .map_err(|source| Error::Quant { model: graph.name.clone(), source })
-}
-
 /// Test accuracy of the package, run by the device runtime.
 pub fn measure(job: &Job, packed: &PackResult) -> Result<f64, Error> {
     let host = host(job, &packed.bytes)?;
@@ -69,7 +55,7 @@ pub fn measure(job: &Job, packed: &PackResult) -> Result<f64, Error> {
 pub fn report(
     job: &Job,
     tuned: &Tuned,
-    packed: &PackResult,
+    (packed, quantization): (&PackResult, Quantization),
     accuracy: Accuracy,
     seconds: f64,
 ) -> Result<CompressReport, Error> {
@@ -95,6 +81,7 @@ pub fn report(
         importance: job.request.importance.name().into(),
         preprocessing: describe(&job.input),
         accuracy: accuracy.clone(),
+        quantization: Some(quantization),
         flash: Flash {
             dense_int8_bytes: job.dense.size.dense_total,
             budget_bytes: job.ceilings.flash,
@@ -158,20 +145,9 @@ fn scaled_macs(before: &LayerRow, after: &PackedRow) -> u64 {
 /// Writes the package, the pruned float model and the reports; the JSON report last, as the mark of a finished run.
 pub fn write(job: &Job, tuned: &Tuned, packed: &PackResult, report: &CompressReport) -> Result<(), Error> {
     let out = &job.output;
-    let mut graph = tuned.graph.clone();
-    zero_masked(&mut graph, &tuned.masks);
-    onnx::write(&out.join("model.onnx"), &graph)?;
+    onnx::write(&out.join("model.onnx"), &tuned.graph)?;
     files::write(&out.join("model.dtmm"), &packed.bytes)?;
     files::write(&out.join("report.html"), dtmm_report::compress_html(report)?.as_bytes())?;
     let json = serde_json::to_string_pretty(report).unwrap_or_default() + "\n";
     files::write(&out.join("report.json"), json.as_bytes())
-}
-
-/// What pruning took stays zero in the exported model, whatever wrote to it.
-fn zero_masked(graph: &mut Graph, masks: &Masks) {
-    for (&tensor, mask) in masks {
-        if let Some(weights) = graph.tensor_mut(tensor).f32_data_mut() {
-            weights.iter_mut().zip(mask).filter(|(_, kept)| !**kept).for_each(|(w, _)| *w = 0.0);
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! `compress`: a model and a budget in, a measured package out.
 //!
 //! The stages, each stored in the run directory: measure the float model; rounds of importance → schedule → apply →
-//! fine-tune; calibrate, quantize and pack; measure the package.
+//! fine-tune; calibrate, quantize (with quantisation-aware epochs where rounding costs accuracy) and pack; measure the package.
 
 mod budgets;
 mod count;
@@ -9,6 +9,7 @@ mod explain;
 mod finish;
 mod importance;
 mod plan;
+mod qat;
 mod request;
 mod rounds;
 mod run_dir;
@@ -91,10 +92,10 @@ fn finish(job: &Job, run: &mut RunDir, tuned: &Tuned) -> Result<CompressReport, 
         |stage: &str, graph: &Graph| float::measured(stage, graph, &job.test, &job.input, threads, progress);
     let float = run.stage("float", || measure("float accuracy", &job.graph))?;
     let pruned = run.stage("pruned", || measure("pruned accuracy", &tuned.graph))?;
-    let packed = finish::quantize_and_pack(job, tuned, run)?;
+    let (packed, quantization) = finish::quantize_and_pack(job, tuned, run)?;
     let int8 = run.stage("int8", || finish::measure(job, &packed))?;
     let accuracy = Accuracy { float, pruned, int8 };
-    let report = finish::report(job, tuned, &packed, accuracy, run.seconds())?;
+    let report = finish::report(job, tuned, (&packed, quantization), accuracy, run.seconds())?;
     finish::write(job, tuned, &packed, &report)?;
     Ok(report)
 }

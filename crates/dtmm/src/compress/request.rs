@@ -64,6 +64,9 @@ pub struct CompressRequest {
     pub budgets: Budgets,
     /// Fine-tuning epochs over all rounds; 0 prunes without training.
     pub epochs: usize,
+    /// Quantisation-aware epochs after the last round; `None` runs a quarter of `epochs` where int8 loses more than
+    /// 0.5 points of validation accuracy, and none elsewhere.
+    pub qat_epochs: Option<usize>,
     /// Highest learning rate; `None` lets the model decide.
     pub lr: Option<f32>,
     /// Rounds of gradual pruning.
@@ -98,6 +101,7 @@ pub(super) fn key(
         "budgets": request.budgets.key(),
         "points": points,
         "epochs": request.epochs,
+        "qat_epochs": request.qat_epochs,
         "lr": request.lr,
         "rounds": request.rounds,
         "importance": request.importance.name(),

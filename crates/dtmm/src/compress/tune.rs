@@ -170,6 +170,11 @@ fn share(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
 }
 
+/// The model as it came in teaches what is left of it.
+pub fn distillation(job: &Job) -> Distillation {
+    Distillation { teacher: job.graph.clone(), temperature: TEMPERATURE, alpha: TEACHER_SHARE }
+}
+
 fn options(
     job: &Job,
     graph: &Graph,
@@ -192,11 +197,7 @@ fn options(
         optimizer,
         weight_decay: WEIGHT_DECAY,
         loss: Loss::CrossEntropy { label_smoothing: 0.0 },
-        distillation: Some(Distillation {
-            teacher: job.graph.clone(),
-            temperature: TEMPERATURE,
-            alpha: TEACHER_SHARE,
-        }),
+        distillation: Some(distillation(job)),
         augmentation: augmentation(&job.train),
         masks: masks.clone(),
         seed: job.request.seed.wrapping_add(step.number as u64),

@@ -1,5 +1,5 @@
 use super::{Human, bytes, dimensions, percent, table, thousands};
-use crate::{BudgetRow, CompressReport, LayerRow};
+use crate::{BudgetRow, CompressReport, LayerRow, Quantization};
 
 impl Human for CompressReport {
     fn human(&self) -> String {
@@ -65,9 +65,24 @@ impl Human for CompressReport {
             percent(self.bound.least_possible),
             percent(self.bound.gap)
         );
+        let int8 = self.quantization.as_ref().map_or_else(String::new, quantization);
         let budgets: String = self.budgets.iter().map(budget).collect();
-        format!("{}\n{summary}{stored}{latency}{bound}{budgets}", layers(&self.layers))
+        format!("{}\n{summary}{stored}{int8}{latency}{bound}{budgets}", layers(&self.layers))
     }
+}
+
+fn quantization(q: &Quantization) -> String {
+    let trained = match q.qat_validation {
+        Some(after) if after > q.rounded_validation => {
+            format!(", {} after {} quantisation-aware epochs", percent(after), q.qat_epochs)
+        }
+        Some(after) => {
+            format!(", {} after {} quantisation-aware epochs, not taken", percent(after), q.qat_epochs)
+        }
+        None => String::new(),
+    };
+    let (float, rounded) = (percent(q.float_validation), percent(q.rounded_validation));
+    format!("on held-out samples: float {float}, int8 {rounded}{trained}\n")
 }
 
 fn ratio_of(after: f64, before: f64) -> String {

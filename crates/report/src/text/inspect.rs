@@ -26,11 +26,15 @@ impl Human for InspectReport {
 fn row(l: &LayerRow) -> Vec<String> {
     let weights = if l.dense_weights == 0 { "-".into() } else { thousands(l.dense_weights as u64) };
     let kept = if l.dense_weights == 0 { "-".into() } else { percent(1.0 - l.sparsity()) };
+    let macs = match thousands(l.dense_macs) {
+        dense if l.macs == l.dense_macs => dense,
+        dense => format!("{} of {dense}", thousands(l.macs)),
+    };
     vec![
         l.name.clone(),
         l.op.clone(),
         dimensions(&l.output_shape),
-        thousands(l.dense_macs),
+        macs,
         weights,
         kept,
         thousands(l.bytes as u64),

@@ -15,6 +15,21 @@ pub struct Accuracy {
     pub int8: f64,
 }
 
+/// How the int8 numbers were chosen; accuracies on held-out samples, fractions of 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Quantization {
+    /// Training samples that calibrated the activations.
+    pub calibration_samples: usize,
+    /// Accuracy of the pruned float model.
+    pub float_validation: f64,
+    /// Accuracy of its int8 package without further training.
+    pub rounded_validation: f64,
+    /// Quantisation-aware epochs that were run.
+    pub qat_epochs: usize,
+    /// Accuracy of the int8 package after them; the better of the two packages was taken.
+    pub qat_validation: Option<f64>,
+}
+
 /// Flash in bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Flash {
@@ -160,6 +175,9 @@ pub struct CompressReport {
     pub preprocessing: String,
     /// Test accuracy.
     pub accuracy: Accuracy,
+    /// How the int8 numbers were chosen.
+    #[serde(default)]
+    pub quantization: Option<Quantization>,
     /// Flash.
     pub flash: Flash,
     /// RAM.

@@ -14,7 +14,8 @@ pub use bench::{BenchLayer, BenchReport, CoreBench, CoreVerify, Difference, Veri
 pub use boards::{BoardFit, BoardsReport};
 pub use compare::{CompareReport, CompareRow};
 pub use compress::{
-    Accuracy, Bound, BudgetRow, CompressReport, CoreLatency, Flash, Ram, RamPoint, RoundRow, TensorBytes,
+    Accuracy, Bound, BudgetRow, CompressReport, CoreLatency, Flash, Quantization, Ram, RamPoint, RoundRow,
+    TensorBytes,
 };
 pub use eval::{ClassRow, EvalReport};
 pub use export::ExportReport;
