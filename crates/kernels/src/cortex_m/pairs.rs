@@ -1,11 +1,9 @@
 //! Armv6-M and Armv7-M: one 32-bit multiplication serves two outputs.
 //!
 //! The row buffer holds words `low + (high << 16)` of two pixels' values of one channel. A product with a weight has both
-//! products in its halves, and so has the sum of two of them: at most 2 · 127 · 128 in magnitude, it fits a half once 2^15
-//! is added. So every two channels the low half is split off and the high half added to its own sum. The two pixels are
-//! half a row of outputs apart, so that they move together under every kernel column.
-//!
-//! Weights of -128 would overflow a half; TFLite does not write them, and the reference kernel takes those that have one.
+//! products in its halves, and so has the sum of two of them: from -2 · 127 · 128 to 2 · 128 · 128, so that it fits an
+//! unsigned half once 2^15 - 1 is added. So every two channels the low half is split off and the high half added to its
+//! own sum. The two pixels are half a row of outputs apart, so that they move together under every kernel column.
 
 use super::cells::{self, Layout, Source};
 use crate::tiled::{self, BLOCK, Dot, Engine, Filter, Geometry, Out, Rounding, Scale, Scaling};
@@ -17,7 +15,7 @@ pub(crate) struct Pairs;
 /// Bytes of a cell: the words of two channels.
 const CELL: usize = 8;
 /// What keeps the low half from borrowing from the high one.
-const BIAS: i32 = 1 << 15;
+const BIAS: i32 = (1 << 15) - 1;
 
 impl Pairs {
     /// Outputs in the low halves; the high halves hold as many, not all of them in the row.
@@ -75,10 +73,6 @@ impl Engine for Pairs {
     fn output(g: &Geometry, tile: usize, lane: usize) -> usize {
         let high = if lane < 2 { 0 } else { Self::half(g) };
         tile.wrapping_mul(2).wrapping_add(lane & 1).wrapping_add(high)
-    }
-
-    fn takes(weights: &[i8]) -> bool {
-        !weights.contains(&i8::MIN)
     }
 
     fn sum(row: &mut Self::Row, filter: &Filter<'_>, bias: i32, tile: usize) -> [i32; 4] {
@@ -346,7 +340,7 @@ mod arithmetic {
             "mov r5, r4",
             "mov r7, r6",
             "ldr r11, [sp, #4]",
-            "mov r10, #0x8000",
+            "movw r10, #0x7fff",
             "mov lr, r1",
             "3:",
             "ldmia lr!, {{r0, r1}}",
@@ -543,6 +537,7 @@ mod arithmetic {
             "mov lr, r4",
             "movs r4, #1",
             "lsls r4, r4, #15",
+            "subs r4, #1",
             "mov r12, r4",
             // On the stack: the next run, the tile's cells, the sums, saved registers.
             "sub sp, #12",
@@ -633,7 +628,7 @@ mod arithmetic {
 /// As [`crate::reference::conv2d_s8`].
 ///
 /// # Errors
-/// When lengths and shapes disagree, the scratch memory is too small or not aligned to 4, or a weight is -128.
+/// When lengths and shapes disagree, the scratch memory is too small or not aligned to 4.
 pub fn conv2d_s8(p: &Conv2d<'_>, scratch: &mut [i8], x: &[i8], y: &mut [i8]) -> Result<(), KernelError> {
     tiled::convolve::<Pairs>(p, Rounding::Twice, scratch, x, y)
 }
@@ -655,7 +650,7 @@ pub fn depthwise_conv2d_s8(
 /// As [`crate::reference::fully_connected_s8`].
 ///
 /// # Errors
-/// When lengths and shapes disagree, the scratch memory is too small or not aligned to 4, or a weight is -128.
+/// When lengths and shapes disagree, the scratch memory is too small or not aligned to 4.
 pub fn fully_connected_s8(
     p: &FullyConnected<'_>,
     scratch: &mut [i8],

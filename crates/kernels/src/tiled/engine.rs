@@ -34,12 +34,6 @@ pub(crate) trait Engine {
     /// The output that `lane` of `tile` computes; may lie beyond the row's end.
     fn output(g: &Geometry, tile: usize, lane: usize) -> usize;
 
-    /// True when the engine computes exactly with these weights.
-    fn takes(weights: &[i8]) -> bool {
-        let _ = weights;
-        true
-    }
-
     /// `bias` plus the sum over the filter's runs, for the four outputs of `tile`.
     fn sum(row: &mut Self::Row, filter: &Filter<'_>, bias: i32, tile: usize) -> [i32; 4];
 

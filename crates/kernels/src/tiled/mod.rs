@@ -60,8 +60,8 @@ impl Sizes {
 /// Convolution of `x` (NHWC) with filters OHWI in any storage form into `y` (NHWC).
 ///
 /// # Errors
-/// [`KernelError::Scratch`] when the scratch memory is too short or not aligned to 4, or the engine does not take the
-/// weights; then nothing has been written to `y`. Else when lengths and shapes disagree.
+/// [`KernelError::Scratch`] when the scratch memory is too short or not aligned to 4; then nothing has
+/// been written to `y`. Else when lengths and shapes disagree.
 #[inline(never)]
 pub(crate) fn convolve<E: Engine>(
     p: &Conv2d<'_>,
@@ -81,7 +81,7 @@ pub(crate) fn convolve<E: Engine>(
         Weights::Bitmap { group, .. } | Weights::Gaps { group, .. } => group,
     };
     let sizes = Sizes::of::<E>(g, group);
-    if !E::takes(decoder.weights()) || E::row_units(g) == 0 {
+    if E::row_units(g) == 0 {
         return Err(KernelError::Scratch);
     }
     let words = sizes.words().checked_mul(4).and_then(|n| scratch.get_mut(..n));

@@ -106,11 +106,6 @@ impl<'a> Decoder<'a> {
         })
     }
 
-    /// The weights not yet walked over.
-    pub fn weights(&self) -> &'a [i8] {
-        self.weights
-    }
-
     /// The next filter; `None` when the index or the weights end too soon. `listed` is the number of runs of the filter
     /// before it in the workspace, 0 for a row's first filter.
     #[inline(always)]
