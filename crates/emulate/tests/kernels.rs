@@ -7,8 +7,6 @@ use dtmm_testkit::Problem;
 
 const SEED: u64 = 20_240_501;
 const WEIGHTED: usize = 160;
-/// Bytes of stack that the runtime may use.
-const STACK: usize = 1024;
 
 fn solves(core: Core) {
     let problems = dtmm_testkit::tests(SEED, WEIGHTED);
@@ -30,7 +28,12 @@ fn solves(core: Core) {
     let runs = problems.iter().zip(&reports);
     let (problem, report) = runs.max_by_key(|(_, r)| r.stack_bytes).expect("there are problems");
     println!("{core}: {} problems, deepest stack {} bytes", problems.len(), report.stack_bytes);
-    assert!(report.stack_bytes <= STACK, "{core}: {} bytes of stack: {}", report.stack_bytes, problem.name);
+    assert!(
+        report.stack_bytes <= common::STACK,
+        "{core}: {} bytes of stack: {}",
+        report.stack_bytes,
+        problem.name
+    );
 }
 
 fn difference(problem: &Problem, report: &dtmm_emulate::CaseReport) -> String {

@@ -72,7 +72,7 @@ fn same_as_host(core: Core, models: &[Model]) {
         assert_eq!(wrong, None, "{core}: {name}: first layer that differs");
         assert_eq!((found.len(), &report.outputs), (model.checksums.len(), &model.outputs), "{core}: {name}");
         assert!(report.arena_kept, "{core}: {name} wrote behind the arena");
-        assert!(report.stack_bytes <= 1024, "{core}: {name}: {} bytes of stack", report.stack_bytes);
+        assert!(report.stack_bytes <= common::STACK, "{core}: {name}: {} bytes of stack", report.stack_bytes);
     }
 }
 

@@ -60,14 +60,18 @@ impl<'a> Runtime<'a> {
     /// # Errors
     /// As [`Runtime::run`].
     pub fn run_with(&mut self, hook: &mut impl Hook) -> Result<(), RunError> {
-        let package = self.package;
-        for (i, layer) in (0..).zip(package.layers()) {
-            hook.before(i, &layer);
-            run::layer(&package, &layer, self.arena).map_err(|error| RunError::Layer(i, error))?;
-            let output = memory::tensor(&package, Some(layer.output));
-            let output = output.and_then(|t| memory::whole(self.arena, &t)).unwrap_or_default();
-            hook.after(i, &layer, output);
-        }
+        (0..self.package.header().layer_count).try_for_each(|i| self.step(i, hook))
+    }
+
+    /// Runs one layer. The package and the layer are borrowed where they lie: copies of them would double the stack.
+    #[inline(never)]
+    fn step(&mut self, i: u16, hook: &mut impl Hook) -> Result<(), RunError> {
+        let Some(layer) = self.package.layer(i) else { return Ok(()) };
+        hook.before(i, &layer);
+        run::layer(&self.package, &layer, self.arena).map_err(|error| RunError::Layer(i, error))?;
+        let output = memory::tensor(&self.package, Some(layer.output));
+        let output = output.and_then(|t| memory::whole(self.arena, &t)).unwrap_or_default();
+        hook.after(i, &layer, output);
         Ok(())
     }
 }

@@ -181,7 +181,11 @@ pub unsafe extern "C" fn dtmm_run(model: *mut Model) -> u8 {
 /// # Safety
 /// `model` points to a `dtmm_model`; `callback` may be called with `user`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn dtmm_run_with(model: *mut Model, callback: Option<Callback>, user: *mut c_void) -> u8 {
+pub unsafe extern "C" fn dtmm_run_with(
+    model: *mut Model,
+    callback: Option<Callback>,
+    user: *mut c_void,
+) -> u8 {
     let Some(callback) = callback else { return NULL };
     let mut hook = Layers { callback, user };
     // SAFETY: as this function's.
