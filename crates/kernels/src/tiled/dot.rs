@@ -53,8 +53,8 @@ pub(crate) fn fully_connected<E: Dot>(
     if group < channels && !group.is_multiple_of(BLOCK) {
         return Err(KernelError::Scratch);
     }
-    let mut outputs = y.chunks_exact_mut(filters);
-    for x in x.chunks_exact(channels) {
+    let mut outputs = y.chunks_exact_mut(filters.max(1));
+    for x in x.chunks_exact(channels.max(1)) {
         let y = outputs.next().ok_or(KernelError::ActivationLength)?;
         each_row::<E>(p, decoder.clone(), words, x, y).ok_or(KernelError::ParameterLength)?;
     }
@@ -82,7 +82,7 @@ fn each_row<E: Dot>(
         products.fold(sum, i32::wrapping_add)
     };
     if let Weights::Dense(weights) = p.linear.weights {
-        let mut filters = weights.chunks_exact(channels);
+        let mut filters = weights.chunks_exact(channels.max(1));
         for (o, y) in y.iter_mut().enumerate() {
             let scale = scaling.filter(o);
             let sum = add(0, filters.next().unwrap_or_default(), scale.bias);
