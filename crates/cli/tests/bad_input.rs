@@ -59,7 +59,7 @@ fn the_output_of_another_run_is_not_overwritten() {
     json(folder.path(), &[&args[..], &["--flash", "0.6x"]].concat());
     let before = fs::read(folder.path().join("o/model.dtmm")).unwrap();
     let text = error(folder.path(), &[&args[..], &["--flash", "0.5x"]].concat());
-    assert!(text.contains("flash 0.6x") && text.contains("another run"), "{text}");
+    assert!(text.contains("flash: \"0.6x\"") && text.contains("another run"), "{text}");
     assert_eq!(fs::read(folder.path().join("o/model.dtmm")).unwrap(), before);
 }
 

@@ -16,10 +16,10 @@ fn every_method_keeps_its_budget() {
         let bytes = |field: &str| flash[field].as_u64().unwrap();
         assert_eq!(report["scheduler"], method);
         assert!(bytes("stored_bytes") <= bytes("budget_bytes"), "{method}: {flash}");
-        assert!(
-            bytes("stored_bytes") > bytes("budget_bytes") * 8 / 10,
-            "{method} wastes its budget: {flash}"
-        );
+        // N of four takes a layer whole or not at all.
+        let least = if method.ends_with(":4") { 0.5 } else { 0.8 };
+        let used = bytes("stored_bytes") as f64 / bytes("budget_bytes") as f64;
+        assert!(used > least, "{method} wastes its budget: {flash}");
         let has_package = dtmm::Method::from_name(method, 0).unwrap().has_package();
         assert_eq!(flash["storage"] == "package", has_package, "{method}");
         assert!(bytes("index_bytes") < bytes("stored_bytes"), "{method}");

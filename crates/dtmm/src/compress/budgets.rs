@@ -121,8 +121,8 @@ impl Budgets {
         self.minimize.unwrap_or(if only_drop { Objective::Flash } else { Objective::Drop })
     }
 
-    /// Everything that the result depends on, in words.
-    pub(super) fn key(&self) -> String {
+    /// Everything that the result depends on: name and value in words.
+    pub(super) fn key(&self) -> [(&'static str, String); 8] {
         let size = |s: &Option<SizeBudget>| match s {
             None => "any".into(),
             Some(SizeBudget::Bytes(n)) => format!("{n}"),
@@ -130,17 +130,16 @@ impl Budgets {
         };
         let number = |v: Option<f64>| v.map_or_else(|| "any".into(), |v| v.to_string());
         let text = |v: &Option<String>| v.clone().unwrap_or_else(|| "none".into());
-        format!(
-            "flash {}, ram {}, latency {}, max-drop {}, minimize {:?}, board {}, core {}, clock {}",
-            size(&self.flash),
-            size(&self.ram),
-            number(self.latency),
-            number(self.max_drop),
-            self.objective(),
-            text(&self.board),
-            text(&self.core),
-            number(self.clock_hz)
-        )
+        [
+            ("flash", size(&self.flash)),
+            ("ram", size(&self.ram)),
+            ("latency", number(self.latency)),
+            ("max-drop", number(self.max_drop)),
+            ("minimize", format!("{:?}", self.objective())),
+            ("board", text(&self.board)),
+            ("core", text(&self.core)),
+            ("clock", number(self.clock_hz)),
+        ]
     }
 }
 

@@ -92,13 +92,12 @@ pub(super) fn key(
     model: &[u8],
     (data, input): (&Splits, &Preprocessing),
 ) -> Value {
-    json!({
+    let mut key = json!({
         "dtmm": env!("CARGO_PKG_VERSION"),
         "model": hex(&Sha256::digest(model)),
         "train_data": digest(&data.train),
         "test_data": digest(&data.test),
         "preprocessing": format!("{input:?}"),
-        "budgets": request.budgets.key(),
         "points": points,
         "epochs": request.epochs,
         "qat_epochs": request.qat_epochs,
@@ -108,7 +107,11 @@ pub(super) fn key(
         "scheduler": request.scheduler.name(),
         "batch": request.batch,
         "seed": request.seed,
-    })
+    });
+    for (name, value) in request.budgets.key() {
+        key[name] = json!(value);
+    }
+    key
 }
 
 fn digest(data: &Dataset) -> String {
