@@ -185,13 +185,14 @@ pub fn size(text: &str) -> Result<SizeBudget, String> {
 
 /// `50ms`, `0.05s`, `800us`, as seconds.
 pub fn time(text: &str) -> Result<f64, String> {
-    let (digits, factor) = match text.trim() {
-        t if t.ends_with("ms") => (&t[..t.len() - 2], 1e-3),
-        t if t.ends_with("us") => (&t[..t.len() - 2], 1e-6),
+    // Divided, not multiplied: 800us is the number that 0.0008s is.
+    let (digits, parts) = match text.trim() {
+        t if t.ends_with("ms") => (&t[..t.len() - 2], 1e3),
+        t if t.ends_with("us") => (&t[..t.len() - 2], 1e6),
         t if t.ends_with('s') => (&t[..t.len() - 1], 1.0),
         t => (t, f64::NAN),
     };
-    let value = digits.trim().parse::<f64>().map_or(f64::NAN, |v| v * factor);
+    let value = digits.trim().parse::<f64>().map_or(f64::NAN, |v| v / parts);
     if value.is_finite() && value > 0.0 {
         Ok(value)
     } else {
