@@ -11,8 +11,9 @@ pub enum Method {
     Lagrangian,
     /// The same share of the finest units of every layer.
     Uniform,
-    /// The paper's: simulated annealing over the shares of filterlets (α) and filters (β) that each layer loses, whole
-    /// filterlets only, filters only where the kernel is 1×1, and its index of two bytes per filterlet and per filter.
+    /// The paper's: simulated annealing over the shares of filterlets (α) and filters (β) that each layer loses, for the
+    /// least estimated time under a threshold of importance lost. Whole filterlets only, filters only where the kernel
+    /// is 1×1, and its index of two bytes per filterlet and per filter.
     Anneal {
         /// Seed of the random moves.
         seed: u64,
@@ -64,6 +65,17 @@ impl Method {
     pub fn name(self) -> &'static str {
         let same = |m: &Method| std::mem::discriminant(m) == std::mem::discriminant(&self);
         NAMES.iter().find(|(_, m)| same(m)).map_or("", |(name, _)| name)
+    }
+
+    /// True when budgets of RAM and time can be met. The others keep all channels, so that the arena stays as it is, and
+    /// no kernel runs their storage.
+    pub fn knows_device(self) -> bool {
+        matches!(self, Method::Lagrangian | Method::Uniform | Method::Anneal { .. } | Method::FilterOnly)
+    }
+
+    /// True when channels leave even where RAM does not ask for it.
+    pub(crate) fn removes_channels(self) -> bool {
+        matches!(self, Method::Lagrangian | Method::Anneal { .. } | Method::FilterOnly)
     }
 
     /// True when the package format can store the result. The others are measured as a microcontroller would store

@@ -37,7 +37,9 @@ pub(crate) struct Problem<'a> {
     /// which says nothing about what lies beside the weights.)
     pub beside_weights: f64,
     /// Cycles of everything that is not in `layers`.
-    other_cycles: f64,
+    pub other_cycles: f64,
+    /// Cycles of each layer, by kernel.
+    pub layer_cycles: Vec<LayerCycles>,
 }
 
 /// Where a solution's exact bytes come from.
@@ -57,12 +59,10 @@ impl<'a> Problem<'a> {
         }
         let protected: Vec<bool> = (0..inputs.len()).map(|i| is_protected(options, &inputs, i)).collect();
         let cycles = request.cycles_of(&state.graph)?;
-        let choices = |(layer, protected): (&PrunableLayer, &bool)| {
-            let layer_cycles = cycles.layers.get(&layer.weights).copied().unwrap_or_default();
-            choices(state, options, layer, *protected, &layer_cycles)
-        };
-        let layers: Vec<LayerChoices> =
-            inputs.iter().zip(&protected).map(choices).collect::<Result<_, _>>()?;
+        let layer_cycles: Vec<LayerCycles> =
+            inputs.iter().map(|l| cycles.layers.get(&l.weights).copied().unwrap_or_default()).collect();
+        let choices = |i: usize| choices(state, options, &inputs[i], protected[i], &layer_cycles[i]);
+        let layers: Vec<LayerChoices> = (0..inputs.len()).map(choices).collect::<Result<_, _>>()?;
         let size = request.size_of(&state.graph)?;
         let weights: f64 = layers.iter().map(|l| l.layout.len() as f64).sum();
         let beside_weights = size(&Masks::new()) as f64 - weights;
@@ -79,6 +79,7 @@ impl<'a> Problem<'a> {
             bytes,
             beside_weights,
             other_cycles,
+            layer_cycles,
         })
     }
 
@@ -301,7 +302,10 @@ fn forms(options: &Options, input: &LayerInput) -> Vec<Form> {
         Method::OneInFour => n_of_four(input, 1).into_iter().collect(),
         Method::TwoInFour => n_of_four(input, 2).into_iter().collect(),
         Method::NInFour => [1, 2].into_iter().filter_map(|n| n_of_four(input, n)).collect(),
-        Method::FilterOnly | Method::Anneal { .. } => vec![],
+        Method::FilterOnly => vec![],
+        // One position: the paper prunes 1×1 kernels by filters only.
+        Method::Anneal { .. } if input.layout.positions == 1 => vec![],
+        Method::Anneal { .. } => vec![Form::units(input, UnitKind::Filterlet, Index::Pairs)],
         Method::Lagrangian | Method::Uniform => {
             let pair = |kind| {
                 let bitmap = Form::units(input, kind, Index::Bitmap);

@@ -44,6 +44,9 @@ pub struct Options {
     /// How much of the importance of the weights that read a channel counts as lost when the channel is removed, on
     /// top of that of the weights that make it, 0..=1. Both measure the same signal: 1 is cautious.
     pub reader_share: f64,
+    /// For [`Method::Anneal`]: the largest share of the importance that may go, 0..=1; `None`: the least with which the
+    /// budgets can be kept.
+    pub importance_threshold: Option<f64>,
     /// Names of layers that stay as they are.
     pub protect: Vec<String>,
     /// The first layer stays as it is.
@@ -62,6 +65,7 @@ impl Default for Options {
             min_kept: 0.02,
             min_channels: 0.1,
             reader_share: 1.0,
+            importance_threshold: None,
             protect: vec![],
             protect_first: false,
             protect_last: false,
@@ -99,6 +103,16 @@ pub enum ScheduleError {
     Infeasible {
         /// Every budget asked for, against what the smallest plan takes.
         budgets: Vec<Feasibility>,
+    },
+    /// The budgets ask for more than the importance threshold allows.
+    #[error(
+        "no plan that loses at most {:.1} % of the importance keeps the budgets; raise the threshold or the budgets, or \
+         give no threshold",
+        share * 100.0
+    )]
+    Threshold {
+        /// The threshold, a share of the importance.
+        share: f64,
     },
     /// RAM or time has a limit and nothing measures it, or the method knows no such limit.
     #[error("{resource} cannot be limited: {reason}")]
@@ -153,28 +167,37 @@ pub enum ScheduleError {
 /// [`ScheduleError`].
 pub fn schedule(request: &Request) -> Result<PrunePlan, ScheduleError> {
     request.check_limits()?;
+    if request.options.method == Method::Lagrangian {
+        return lagrangian(request);
+    }
+    let whole = Reduced::new(request.graph, request.importance, request.current);
+    let planned = match settle_ram(request, whole)? {
+        Some(in_ram) => by_method(request, &in_ram)?,
+        None => None,
+    };
+    if let Some(plan) = planned {
+        return Ok(plan);
+    }
+    let Some(share) = request.options.importance_threshold else {
+        return Err(infeasible(request, &tightest(request)?)?);
+    };
+    Err(ScheduleError::Threshold { share })
+}
+
+/// The plan of a method that takes the model as RAM leaves it; `None` when it cannot keep the budgets.
+fn by_method(request: &Request, state: &Reduced) -> Result<Option<PrunePlan>, ScheduleError> {
     match request.options.method {
-        Method::Lagrangian => lagrangian(request),
+        Method::Anneal { seed } => anneal(request, state, seed),
         Method::FilterOnly => {
-            let whole = Reduced::new(request.graph, request.importance, request.current);
-            let Some(state) = filter_only(request, &whole)? else {
-                return Err(infeasible(request, &tightest(request)?)?);
-            };
+            let Some(state) = filter_only(request, state)? else { return Ok(None) };
             let problem = request.problem(&state)?;
-            plan(request, &problem, &problem.dense())
+            plan(request, &problem, &problem.dense()).map(Some)
         }
         method => {
-            let state = Reduced::new(request.graph, request.importance, request.current);
-            let mut problem = request.problem(&state)?;
-            let solution = match method {
-                Method::Uniform => uniform(&problem),
-                Method::Anneal { seed } => anneal(&mut problem, seed),
-                _ => problem.solve_exactly(),
-            };
-            match solution {
-                Some(solution) => plan(request, &problem, &solution),
-                None => Err(infeasible(request, &state)?),
-            }
+            let problem = request.problem(state)?;
+            let solution =
+                if method == Method::Uniform { uniform(&problem) } else { problem.solve_exactly() };
+            solution.map(|solution| plan(request, &problem, &solution)).transpose()
         }
     }
 }
@@ -225,7 +248,9 @@ fn refine(request: &Request, mut state: Reduced) -> Result<Option<PrunePlan>, Sc
 /// The model with as few channels as the options allow.
 fn tightest(request: &Request) -> Result<Reduced, ScheduleError> {
     let state = Reduced::new(request.graph, request.importance, request.current);
-    if !request.options.filters {
+    let options = request.options;
+    let may_leave = options.method.removes_channels() || request.device.limits.ram.is_some();
+    if !options.filters || !may_leave {
         return Ok(state);
     }
     let map = ChannelMap::new(&state.graph);
@@ -306,8 +331,11 @@ impl Request<'_> {
         ];
         for (resource, _, measured) in asked.into_iter().filter(|a| a.1) {
             let method = self.options.method;
-            let reason = if method != Method::Lagrangian {
-                format!("the method {} knows flash only", method.name())
+            let reason = if !method.knows_device() {
+                let name = method.name();
+                format!(
+                    "the method {name} knows flash only: it removes no channels, and no kernel here runs its storage"
+                )
             } else if !measured {
                 "nothing measures it".to_owned()
             } else {
@@ -367,7 +395,11 @@ impl Valued {
     }
 }
 
-fn plan(request: &Request, problem: &Problem, solution: &Solution) -> Result<PrunePlan, ScheduleError> {
+pub(crate) fn plan(
+    request: &Request,
+    problem: &Problem,
+    solution: &Solution,
+) -> Result<PrunePlan, ScheduleError> {
     let state = problem.state;
     let masks = state.original_masks(request.graph, problem.masks(&solution.choices));
     let rows = prunable_layers(request.graph);

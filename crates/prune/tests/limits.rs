@@ -2,49 +2,13 @@
 
 mod common;
 
-use common::{network, size, sizer};
+use common::device::{all_cycles, arena, plan_after};
+use common::{network, size};
 use dtmm_graph::{Graph, Masks};
-use dtmm_prune::{
-    Arena, ArenaTensor, Cycles, Device, Importance, LayerCycles, Limits, Method, Options, PrunePlan, Reason,
-    Request, Resource, ScheduleError, apply, prunable_layers, schedule,
-};
-
-/// Input and output of the running layer are alive.
-fn arena(graph: &Graph) -> Result<Arena, String> {
-    let bytes = |t: dtmm_graph::TensorId| graph.tensor(t).len() as u64;
-    let steps: Vec<(String, u64)> =
-        graph.nodes.iter().map(|n| (n.name.clone(), bytes(n.inputs[0]) + bytes(n.output))).collect();
-    let tensors = graph.nodes.iter().enumerate().map(|(i, n)| ArenaTensor {
-        name: graph.tensor(n.output).name.clone(),
-        bytes: bytes(n.output),
-        alive: (i, i + 1),
-    });
-    Ok(Arena { bytes: steps.iter().map(|s| s.1).max().unwrap_or(0), tensors: tensors.collect(), steps })
-}
-
-/// A cycle per weight and pixel, two for weights in runs, four for a run.
-fn cycles(graph: &Graph) -> Result<Cycles, String> {
-    let layer = |l: dtmm_prune::PrunableLayer| {
-        let output = &graph.tensor(graph.nodes[l.node].output).shape;
-        let pixels = (output[1] * output[2]) as f64;
-        let dense = pixels * l.layout.len() as f64;
-        (l.weights, LayerCycles { dense, sparse: pixels, per_run: 4.0 * pixels, per_weight: 2.0 * pixels })
-    };
-    Ok(Cycles { other: 1000.0, layers: prunable_layers(graph).into_iter().map(layer).collect() })
-}
+use dtmm_prune::{Limits, Method, Options, PrunePlan, Reason, Resource, ScheduleError, apply};
 
 fn plan(graph: &Graph, budget: u64, limits: Limits, method: Method) -> Result<PrunePlan, ScheduleError> {
-    let importance = Importance::magnitude_l1(graph).unwrap();
-    let (current, options) = (Masks::new(), Options { method, ..Options::default() });
-    schedule(&Request {
-        graph,
-        importance: &importance,
-        current: &current,
-        budget,
-        options: &options,
-        sizer: &sizer,
-        device: Device { limits, timer: Some(&cycles), planner: Some(&arena) },
-    })
+    plan_after(graph, &Masks::new(), (budget, limits), &Options { method, ..Options::default() })
 }
 
 fn limited(budget: u64, ram: Option<u64>, cycles: Option<f64>) -> Result<PrunePlan, ScheduleError> {
@@ -68,8 +32,7 @@ fn ram_is_met_by_removing_channels_of_the_tensors_that_bind() {
 
 #[test]
 fn time_is_met_and_dense_layers_stay_dense_where_runs_would_be_slower() {
-    let dense = cycles(&network(&[16, 32, 48])).unwrap();
-    let all: f64 = dense.other + dense.layers.values().map(|l| l.dense).sum::<f64>();
+    let all = all_cycles(&network(&[16, 32, 48]));
     let mut lost = 0.0;
     for share in [0.9, 0.5, 0.25] {
         let plan = limited(u64::MAX, None, Some(all * share)).unwrap();
@@ -85,8 +48,7 @@ fn time_is_met_and_dense_layers_stay_dense_where_runs_would_be_slower() {
 fn all_limits_hold_together() {
     let graph = network(&[16, 32, 48]);
     let dense = size(&graph, &Masks::new());
-    let time = cycles(&graph).unwrap();
-    let all: f64 = time.other + time.layers.values().map(|l| l.dense).sum::<f64>();
+    let all = all_cycles(&graph);
     let ram = arena(&graph).unwrap().bytes * 7 / 10;
     let plan = limited(dense / 3, Some(ram), Some(all * 0.4)).unwrap();
     let (after, masks) = apply(graph, &plan).unwrap();
@@ -111,9 +73,26 @@ fn each_impossible_limit_is_named_with_its_nearest_value() {
 }
 
 #[test]
+fn every_method_that_knows_the_device_keeps_all_limits() {
+    let graph = network(&[16, 32, 48]);
+    let limits =
+        Limits { ram: Some(arena(&graph).unwrap().bytes * 7 / 10), cycles: Some(all_cycles(&graph) * 0.4) };
+    let budget = size(&graph, &Masks::new()) / 3;
+    for method in [Method::Lagrangian, Method::Uniform, Method::Anneal { seed: 4 }, Method::FilterOnly] {
+        let plan = plan(&graph, budget, limits, method).unwrap_or_else(|e| panic!("{method:?}: {e}"));
+        let (after, _) = apply(graph.clone(), &plan).unwrap();
+        assert!(plan.predicted_bytes <= budget, "{method:?}: {}", plan.predicted_bytes);
+        assert!(arena(&after).unwrap().bytes <= limits.ram.unwrap(), "{method:?}");
+        assert!(plan.predicted_cycles <= limits.cycles.unwrap(), "{method:?}: {}", plan.predicted_cycles);
+    }
+}
+
+#[test]
 fn methods_that_know_flash_only_say_so() {
     let graph = network(&[16, 32]);
     let limits = Limits { ram: Some(4000), cycles: None };
-    let error = plan(&graph, u64::MAX, limits, Method::Uniform).unwrap_err();
-    assert!(matches!(error, ScheduleError::Limit { resource: Resource::Ram, .. }), "{error}");
+    for method in [Method::Unstructured, Method::Pattern, Method::NInFour] {
+        let error = plan(&graph, u64::MAX, limits, method).unwrap_err();
+        assert!(matches!(error, ScheduleError::Limit { resource: Resource::Ram, .. }), "{error}");
+    }
 }

@@ -2,11 +2,11 @@
 
 mod common;
 
-use common::{network, size, sizer};
+use common::device::{all_cycles, plan_after};
+use common::{network, size};
 use dtmm_graph::{Graph, Masks};
 use dtmm_prune::{
-    Device, Importance, Index, Method, Options, PrunePlan, Request, ScheduleError, UnitKind, apply,
-    prunable_layers, schedule,
+    Index, Limits, Method, Options, PrunePlan, ScheduleError, UnitKind, apply, prunable_layers, stored,
 };
 
 const ALL: [Method; 9] = [
@@ -22,17 +22,8 @@ const ALL: [Method; 9] = [
 ];
 
 fn plan_by(method: Method, graph: &Graph, budget: u64) -> Result<PrunePlan, ScheduleError> {
-    let importance = Importance::magnitude_l1(graph).unwrap();
-    let (current, options) = (Masks::new(), Options { method, ..Options::default() });
-    schedule(&Request {
-        graph,
-        importance: &importance,
-        current: &current,
-        budget,
-        options: &options,
-        sizer: &sizer,
-        device: Device::default(),
-    })
+    let options = Options { method, ..Options::default() };
+    plan_after(graph, &Masks::new(), (budget, Limits::default()), &options)
 }
 
 #[test]
@@ -126,13 +117,52 @@ fn each_method_keeps_its_structure() {
             assert!(groups.into_iter().all(|g| g.iter().filter(|k| **k).count() == 2));
         }
     }
-    let plan = plan_by(Method::Anneal { seed: 2 }, &graph, dense / 2).unwrap();
-    for (row, layer) in plan.layers.iter().zip(prunable_layers(&graph)) {
-        if row.index == Index::Pairs {
-            let whole = |f: &[bool]| f.iter().all(|k| *k) || !f.contains(&true);
-            assert!(plan.masks[&row.weights].chunks(layer.layout.channels).all(whole));
-        }
+}
+
+/// What annealing leaves of each layer is whole filterlets over the channels that stay, and the package is as small as
+/// it says with two bytes for each of them and for each filter.
+#[test]
+fn annealing_takes_filters_with_their_channels_and_whole_filterlets() {
+    let graph = network(&[16, 32, 48]);
+    let budget = size(&graph, &Masks::new()) / 3;
+    let method = Method::Anneal { seed: 2 };
+    let plan = plan_by(method, &graph, budget).unwrap();
+    let (pruned, masks) = apply(graph.clone(), &plan).unwrap();
+    let mut sparse = 0;
+    for layer in prunable_layers(&pruned) {
+        let Some(mask) = masks.get(&layer.weights) else { continue };
+        let whole = |f: &[bool]| f.iter().all(|k| *k) || !f.contains(&true);
+        assert!(mask.chunks(layer.layout.channels).all(whole), "{}", layer.name);
+        sparse += usize::from(layer.layout.positions > 1);
     }
+    assert!(sparse > 0 && plan.layers.iter().any(|l| l.index == Index::Pairs));
+    let layers = stored(&pruned, &masks, method).unwrap();
+    let dense: usize = prunable_layers(&pruned).iter().map(|l| l.layout.len()).sum();
+    let own: u64 = layers.iter().map(|l| l.weight_bytes + l.index_bytes).sum();
+    let bytes = size(&pruned, &Masks::new()) - dense as u64 + own;
+    assert!(bytes <= budget, "{bytes} of {budget}");
+    let pairs = layers.iter().find(|l| l.index == Index::Pairs).unwrap();
+    let filters = prunable_layers(&pruned).iter().find(|l| l.name == pairs.name).unwrap().layout.filters;
+    assert_eq!(pairs.index_bytes, 2 * pairs.units + 2 * filters as u64);
+}
+
+#[test]
+fn annealing_keeps_its_threshold_and_uses_it_for_time() {
+    let graph = network(&[16, 32, 48]);
+    let method = Method::Anneal { seed: 2 };
+    let mut time = all_cycles(&graph);
+    for threshold in [0.02, 0.1, 0.3] {
+        let options = Options { method, importance_threshold: Some(threshold), ..Options::default() };
+        let plan = plan_after(&graph, &Masks::new(), (u64::MAX, Limits::default()), &options).unwrap();
+        assert!(plan.importance_removed <= threshold * plan.importance_total, "{threshold}");
+        assert!(plan.predicted_cycles < time, "{threshold}: {} of {time}", plan.predicted_cycles);
+        time = plan.predicted_cycles;
+    }
+    // A budget that the threshold does not allow.
+    let options = Options { method, importance_threshold: Some(0.02), ..Options::default() };
+    let budget = size(&graph, &Masks::new()) / 4;
+    let error = plan_after(&graph, &Masks::new(), (budget, Limits::default()), &options).unwrap_err();
+    assert!(matches!(error, ScheduleError::Threshold { .. }), "{error}");
 }
 
 #[test]

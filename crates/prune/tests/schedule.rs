@@ -6,10 +6,12 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Instant;
 
+use common::device::plan_after;
 use common::{network, size, sizer};
 use dtmm_graph::{Graph, Masks};
 use dtmm_prune::{
-    Device, Importance, Options, PackageSize, PrunePlan, Request, Resource, ScheduleError, apply, schedule,
+    Device, Importance, Limits, Options, PackageSize, PrunePlan, Request, Resource, ScheduleError, apply,
+    schedule,
 };
 
 fn plan_for(
@@ -18,16 +20,7 @@ fn plan_for(
     budget: u64,
     options: &Options,
 ) -> Result<PrunePlan, ScheduleError> {
-    let importance = Importance::magnitude_l1(graph).unwrap();
-    schedule(&Request {
-        graph,
-        importance: &importance,
-        current,
-        budget,
-        options,
-        sizer: &sizer,
-        device: Device::default(),
-    })
+    plan_after(graph, current, (budget, Limits::default()), options)
 }
 
 #[test]

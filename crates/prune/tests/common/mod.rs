@@ -1,4 +1,7 @@
 //! A network and a package writer's size that the scheduler does not know in advance.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+pub mod device;
 
 use dtmm_format::fwcs::{RunShape, bitmap_bytes, gap_bytes, kept_weights};
 use dtmm_graph::{Activation, Graph, GraphBuilder, Masks, Op};
