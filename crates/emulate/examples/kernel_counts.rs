@@ -1,5 +1,6 @@
 //! Instructions of the kernels for the layers that CMSIS-NN was measured with, dense and with random masks, as CSV:
-//! `cargo run -p dtmm-emulate --example kernel_counts m55 > docs/results/kernels_m55.csv`.
+//! `cargo run -p dtmm-emulate --example kernel_counts m55 > docs/results/kernels_m55.csv`. A second argument keeps the layers
+//! whose names contain it: `kernel_counts m4 k1`.
 
 use dtmm_emulate::{Case, Core, Options, run};
 use dtmm_testkit::{Form, Problem, Weighted};
@@ -74,7 +75,9 @@ fn lines(core: Core) -> Vec<Line> {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let core: Core = std::env::args().nth(1).unwrap_or_else(|| "m55".into()).parse()?;
-    let lines = lines(core);
+    let part = std::env::args().nth(2).unwrap_or_default();
+    let mut lines = lines(core);
+    lines.retain(|line| line.name.contains(&part));
     let cases: Vec<_> =
         lines.iter().map(|l| Case { package: &l.problem.package, input: &l.problem.input }).collect();
     let reports = run(core, &cases, &Options::default())?;

@@ -229,7 +229,7 @@ impl Parts {
             return;
         }
         let shape = RunShape { filters, positions, channels, group };
-        let kept: Vec<bool> = (0..shape.runs()).map(|_| random.random_bool(layer.kept)).collect();
+        let kept = random_mask(shape.runs(), layer.kept, random);
         let stored = fwcs::kept_weights(&shape, kept.iter().copied());
         self.values = (0..stored).map(|_| random.random()).collect();
         if matches!(layer.form, Form::Bitmap(_)) {
@@ -249,6 +249,14 @@ impl Parts {
             Form::Gaps(group) => Weights::Gaps { group: group as u32, gaps: &self.index, runs: &self.values },
         }
     }
+}
+
+/// Which runs are kept: the share that was asked for, to the nearest run.
+fn random_mask(runs: usize, share: f64, random: &mut Random) -> Vec<bool> {
+    let mut kept = vec![false; runs];
+    let amount = (runs as f64 * share).round() as usize;
+    rand::seq::index::sample(random, runs, amount).into_iter().for_each(|run| kept[run] = true);
+    kept
 }
 
 /// Multiplier and shift for sums of `terms` products of which a share is kept.
