@@ -115,7 +115,11 @@ impl<'a> Decoder<'a> {
     {
         let (geometry, rows) = (w.geometry, w.rows);
         if !w.padded.is_empty() {
-            let used = self.list_padded(w, listed)?;
+            let used = match (&self.index, *listed) {
+                // Dense filters have the same runs.
+                (Index::Dense, 1..) => self.pad(w)?,
+                _ => self.list_padded(w, listed)?,
+            };
             let (runs, weights) = (w.runs.get(..*listed)?, w.padded.get(..used)?);
             return Some(Filter { geometry, rows, runs, weights });
         }
@@ -155,18 +159,44 @@ impl<'a> Decoder<'a> {
     /// zeros.
     #[inline(never)]
     fn list_padded(&mut self, w: &mut Workspace<'_>, listed: &mut usize) -> Option<usize> {
+        let (channels, blocks) = (w.geometry.input.c, w.geometry.blocks);
+        let (padded, _) = w.padded.as_chunks_mut::<BLOCK>();
         let mut list = List { runs: &mut *w.runs, len: 0, end: usize::MAX };
-        w.padded.fill(0);
         let mut used = 0usize;
         for tap in w.taps {
-            let end = used.wrapping_add(w.geometry.blocks.wrapping_mul(BLOCK));
-            if self.copy_position(w.geometry.input.c, w.padded.get_mut(used..end)?)? {
-                list.push(&w.place, *tap as usize, w.geometry.blocks)?;
+            let end = used.wrapping_add(blocks);
+            let to = padded.get_mut(used..end)?;
+            let stored = if self.group < channels {
+                self.copy_groups(channels, to.as_flattened_mut())?
+            } else {
+                let stored = self.index.next()?;
+                if stored {
+                    let (weights, rest) = self.weights.split_at_checked(channels)?;
+                    self.weights = rest;
+                    copy_position(weights, to);
+                }
+                stored
+            };
+            if stored {
+                list.push(&w.place, *tap as usize, blocks)?;
                 used = end;
             }
         }
         *listed = list.finish()?;
-        Some(used)
+        Some(used.wrapping_mul(BLOCK))
+    }
+
+    /// Copies the weights of a dense filter between zeros, and takes them; their number with the zeros.
+    #[inline(never)]
+    fn pad(&mut self, w: &mut Workspace<'_>) -> Option<usize> {
+        let (channels, blocks) = (w.geometry.input.c, w.geometry.blocks);
+        let (weights, rest) = self.weights.split_at_checked(w.taps.len().wrapping_mul(channels))?;
+        self.weights = rest;
+        let positions = w.padded.as_chunks_mut().0.chunks_exact_mut(blocks.max(1));
+        for (to, from) in positions.zip(weights.chunks_exact(channels.max(1))) {
+            copy_position(from, to);
+        }
+        Some(w.padded.len())
     }
 
     /// Calls `run` with the first channel and the weights of each run of the next filter, which has one position;
@@ -199,8 +229,9 @@ impl<'a> Decoder<'a> {
         Some(())
     }
 
-    /// Copies the weights of one kernel position to their channels; false when there are none.
-    fn copy_position(&mut self, channels: usize, to: &mut [i8]) -> Option<bool> {
+    /// Copies the groups of one kernel position to their channels, zeros to the others; false when there are none.
+    fn copy_groups(&mut self, channels: usize, to: &mut [i8]) -> Option<bool> {
+        to.fill(0);
         let (mut first, mut any) = (0, false);
         while first < channels {
             let len = self.group.min(channels.wrapping_sub(first));
@@ -214,6 +245,19 @@ impl<'a> Decoder<'a> {
             first = end;
         }
         Some(any)
+    }
+}
+
+/// Copies all weights of one kernel position; behind the last one come zeros.
+#[inline(always)]
+fn copy_position(weights: &[i8], to: &mut [[i8; BLOCK]]) {
+    let (blocks, tail) = weights.as_chunks();
+    if !blocks.is_empty() {
+        to.iter_mut().zip(blocks).for_each(|(to, from)| *to = *from);
+    }
+    let at = |i: usize| tail.get(i).copied().unwrap_or(0);
+    if let Some(last) = to.get_mut(blocks.len()) {
+        *last = [at(0), at(1), at(2), 0];
     }
 }
 
