@@ -177,23 +177,97 @@ fn add_four(source: &Source<'_>, first: usize, sums: &mut [i32; BLOCK]) {
     }
     let (values, weights) =
         (source.values.as_ptr().wrapping_add(first), source.weights.as_ptr().wrapping_add(first));
-    let [mut a, mut b, mut c, mut d] = *sums;
-    for [value, weight] in source.taps {
-        // SAFETY: at each position, all channels lie inside the slices.
-        let (x, w) = unsafe {
-            let x = values.add(*value as usize).cast::<[i8; BLOCK]>().read();
-            (x, weights.add(*weight as usize).cast::<[i8; BLOCK]>().read())
-        };
-        let products = products(x, w);
-        a = a.wrapping_add(products[0]);
-        b = b.wrapping_add(products[1]);
-        c = c.wrapping_add(products[2]);
-        d = d.wrapping_add(products[3]);
+    // SAFETY: there are positions; at each of them, all channels lie inside the slices.
+    #[cfg(dtmm_isa = "v6m")]
+    unsafe {
+        let taps = source.taps.as_ptr_range();
+        add_products(taps.start, taps.end, values, weights, sums);
     }
-    *sums = [a, b, c, d];
+    #[cfg(not(dtmm_isa = "v6m"))]
+    {
+        let [mut a, mut b, mut c, mut d] = *sums;
+        for [value, weight] in source.taps {
+            // SAFETY: at each position, all channels lie inside the slices.
+            let (x, w) = unsafe {
+                let x = values.add(*value as usize).cast::<[i8; BLOCK]>().read();
+                (x, weights.add(*weight as usize).cast::<[i8; BLOCK]>().read())
+            };
+            let products = products(x, w);
+            a = a.wrapping_add(products[0]);
+            b = b.wrapping_add(products[1]);
+            c = c.wrapping_add(products[2]);
+            d = d.wrapping_add(products[3]);
+        }
+        *sums = [a, b, c, d];
+    }
+}
+
+/// Adds the products of four channels at each position from `taps` to `end`, of which there is at least one.
+#[cfg(dtmm_isa = "v6m")]
+#[allow(unsafe_code)]
+#[unsafe(naked)]
+unsafe extern "C" fn add_products(
+    taps: *const Tap,
+    end: *const Tap,
+    values: *const i8,
+    weights: *const i8,
+    sums: &mut [i32; BLOCK],
+) {
+    core::arch::naked_asm!(
+        // Sums in r10-r12 and lr, values at r8, weights at r9; channels at r1 and r2 plus 0 (r6) or 1 (r7).
+        ".macro DTMM_PRODUCT sum, step",
+        "ldrsb r4, [r1, \\step]",
+        "ldrsb r5, [r2, \\step]",
+        "muls r4, r5, r4",
+        "add \\sum, r4",
+        ".endm",
+        "push {{r4-r7, lr}}",
+        "mov r4, r8",
+        "mov r5, r9",
+        "mov r6, r10",
+        "mov r7, r11",
+        "push {{r1, r4-r7}}",
+        "mov r8, r2",
+        "mov r9, r3",
+        "ldr r1, [sp, #40]",
+        "ldmia r1!, {{r4-r7}}",
+        "mov r10, r4",
+        "mov r11, r5",
+        "mov r12, r6",
+        "mov lr, r7",
+        "movs r6, #0",
+        "movs r7, #1",
+        "2:",
+        "ldmia r0!, {{r1, r2}}",
+        "add r1, r8",
+        "add r2, r9",
+        "DTMM_PRODUCT r10, r6",
+        "DTMM_PRODUCT r11, r7",
+        "adds r1, #2",
+        "adds r2, #2",
+        "DTMM_PRODUCT r12, r6",
+        "DTMM_PRODUCT lr, r7",
+        "ldr r3, [sp]",
+        "cmp r0, r3",
+        "bne 2b",
+        "ldr r0, [sp, #40]",
+        "mov r4, r10",
+        "mov r5, r11",
+        "mov r6, r12",
+        "mov r7, lr",
+        "stmia r0!, {{r4-r7}}",
+        "pop {{r3-r7}}",
+        "mov r8, r4",
+        "mov r9, r5",
+        "mov r10, r6",
+        "mov r11, r7",
+        "pop {{r4-r7, pc}}",
+        ".purgem DTMM_PRODUCT",
+    )
 }
 
 /// The products, each on its own.
+#[cfg(not(dtmm_isa = "v6m"))]
 #[inline(always)]
 fn products(x: [i8; BLOCK], w: [i8; BLOCK]) -> [i32; BLOCK] {
     #[cfg(dtmm_isa = "dsp")]
