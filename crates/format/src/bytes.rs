@@ -59,14 +59,9 @@ impl<'a> Reader<'a> {
         self.array().map(i32::from_le_bytes)
     }
 
-    /// A `u32` that counts bytes or elements.
-    pub fn len(&mut self) -> Option<usize> {
-        self.u32().and_then(|n| usize::try_from(n).ok())
-    }
-
     /// Three `u32` (h, w, c).
     pub fn triple(&mut self) -> Option<[u32; 3]> {
-        Some([self.u32()?, self.u32()?, self.u32()?])
+        Some(bytemuck::cast::<[u8; 12], [u32; 3]>(self.array()?).map(u32::from_le))
     }
 }
 

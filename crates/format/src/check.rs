@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use crate::layer::Storage;
+use crate::layer::{Opcode, Storage};
 use crate::tensor::ARENA_ALIGNMENT;
 use crate::{
     Clamp, Elementwise, FormatError, Layer, Linear, NO_TENSOR, Package, Params, Place, Rescale, Rule, Shape,
@@ -15,72 +15,104 @@ pub(crate) fn check(package: &Package<'_>) -> Result<(), FormatError> {
         return Err(FormatError::Header);
     }
     let header = package.header();
-    (0..header.tensor_count).try_for_each(|i| check_tensor(package, i).ok_or(FormatError::Tensor(i)))?;
-    for (i, tensor) in (0..).zip(package.inputs().chain(package.outputs())) {
-        let in_arena = package.tensor(tensor).is_some_and(|t| matches!(t.place, Place::Arena(_)));
-        in_arena.then_some(()).ok_or(FormatError::Port(i))?;
+    for i in 0..header.tensor_count {
+        check_tensor(package, i).ok_or(FormatError::Tensor(i))?;
     }
-    (0..header.layer_count)
-        .try_for_each(|i| check_layer(package, i).map_err(|rule| FormatError::Layer(i, rule)))?;
-    check_host_sections(package).ok_or(FormatError::HostSection)
+    for (i, port) in (0..).zip(package.ports()) {
+        let tensor = package.tensor(port).ok_or(FormatError::Port(i))?;
+        if !matches!(tensor.place, Place::Arena(_)) {
+            return Err(FormatError::Port(i));
+        }
+    }
+    for i in 0..header.layer_count {
+        check_built(package, i)?;
+        check_layer(package, i).map_err(|rule| FormatError::Layer(i, rule))?;
+    }
+    if cfg!(feature = "host") { check_host_sections(package) } else { Ok(()) }
 }
 
 fn check_tensor(package: &Package<'_>, index: u16) -> Option<()> {
     let tensor = package.tensor(index)?;
-    match tensor.place {
-        Place::Arena(_) => (tensor.arena_range()?.end <= package.arena_bytes()).then_some(()),
-        Place::Constant(_) => Some(()),
+    match tensor.arena_range() {
+        Some(range) => (range.end <= package.arena_bytes()).then_some(()),
+        None => matches!(tensor.place, Place::Constant(_)).then_some(()),
     }
 }
 
-fn check_host_sections(package: &Package<'_>) -> Option<()> {
+fn check_host_sections(package: &Package<'_>) -> Result<(), FormatError> {
     let h = package.header();
     let ports = usize::from(h.input_count) + usize::from(h.output_count);
     let preprocessing = h.preprocessing == 0 || package.preprocessing().is_some();
     let port_info = h.port_info == 0 || package.port_info().count() == ports;
     let names = h.names == 0 || package.names().count() == usize::from(h.layer_count) + 1;
-    (preprocessing && port_info && names).then_some(())
+    if preprocessing && port_info && names { Ok(()) } else { Err(FormatError::HostSection) }
+}
+
+/// Refuses operators that were left out of this build.
+fn check_built(package: &Package<'_>, index: u16) -> Result<(), FormatError> {
+    let opcode = package.record(index).and_then(|r| Opcode::from_byte(r.opcode));
+    match opcode {
+        Some(opcode) if !opcode.is_built() => Err(FormatError::Operator(index)),
+        _ => Ok(()),
+    }
 }
 
 fn check_layer(package: &Package<'_>, index: u16) -> Result<(), Rule> {
-    let layer = package.try_layer(index)?.ok_or(Rule::Record)?;
-    let output = package.tensor(layer.output).ok_or(Rule::Tensors)?;
-    check_inputs(package, &layer)?;
-    check_memory(package, &layer, &output)?;
-    let first = layer.input_tensors().next().ok_or(Rule::Tensors)?;
-    let input = package.tensor(first).ok_or(Rule::Tensors)?;
-    check_params(package, &layer, &input, &output)
+    let layer = &package.layer(index).ok_or_else(|| broken(package, index))?;
+    let y = &package.tensor(layer.output).ok_or(Rule::Tensors)?;
+    check_memory(package, layer, y)?;
+    let x = layer.input(0).and_then(|x| package.tensor(x)).ok_or(Rule::Tensors)?;
+    check_params(package, layer, &x, y)
 }
 
-/// Every input exists, and there are as many as the operator takes.
-fn check_inputs(package: &Package<'_>, layer: &Layer<'_>) -> Result<(), Rule> {
-    let arity = layer.params.opcode().arity();
-    let named = [arity > 0, arity > 1];
-    let fits = layer.inputs.iter().zip(named).all(|(&t, named)| (t != NO_TENSOR) == named);
-    let exist = layer.input_tensors().all(|t| package.tensor(t).is_some());
-    (fits && exist).then_some(()).ok_or(Rule::Tensors)
+/// The rule that a layer breaks which cannot be read.
+#[cold]
+fn broken(package: &Package<'_>, index: u16) -> Rule {
+    match package.record(index) {
+        None => Rule::Record,
+        Some(r) if Opcode::from_byte(r.opcode).is_none() || Storage::from_byte(r.storage).is_none() => {
+            Rule::Opcode
+        }
+        Some(r) if package.tensor(r.output).is_none() => Rule::Tensors,
+        Some(_) => Rule::Record,
+    }
 }
 
-/// Output and scratch overlap nothing else, except that some operators work in place.
-fn check_memory(package: &Package<'_>, layer: &Layer<'_>, output: &Tensor<'_>) -> Result<(), Rule> {
-    let written = output.arena_range().ok_or(Rule::Tensors)?;
+/// There are as many inputs as the operator takes, and output and scratch overlap nothing else, except that some
+/// operators work in place.
+fn check_memory(package: &Package<'_>, layer: &Layer<'_>, y: &Tensor<'_>) -> Result<(), Rule> {
+    let opcode = layer.params.opcode();
+    let arity = opcode.arity();
+    if layer.inputs.map(|t| t != NO_TENSOR) != [arity > 0, arity > 1] {
+        return Err(Rule::Tensors);
+    }
+    let written = y.arena_range().ok_or(Rule::Tensors)?;
     let scratch = scratch_range(package, layer).ok_or(Rule::Overlap)?;
-    let mut in_place = 0;
-    for input in layer.input_tensors().filter_map(|t| package.tensor(t)) {
-        let Some(read) = input.arena_range() else { continue };
+    if overlap(&written, &scratch) {
+        return Err(Rule::Overlap);
+    }
+    let (mut k, mut in_place) = (0, opcode.works_in_place());
+    while let Some(index) = layer.input(k) {
+        let x = package.tensor(index).ok_or(Rule::Tensors)?;
+        k += 1;
+        let Some(read) = x.arena_range() else { continue };
         if overlap(&read, &scratch) {
             return Err(Rule::Overlap);
         }
         if overlap(&read, &written) {
-            in_place += 1;
-            let same = read == written && layer.params.opcode().works_in_place();
-            let shape = input.shape == output.shape || matches!(layer.params, Params::Reshape);
-            if !same || !shape || in_place > 1 {
+            // One input at most, and all of it.
+            let shape = same(x.shape, y.shape) || opcode == Opcode::Reshape;
+            if !in_place || read != written || !shape {
                 return Err(Rule::Overlap);
             }
+            in_place = false;
         }
     }
-    if overlap(&written, &scratch) { Err(Rule::Overlap) } else { Ok(()) }
+    Ok(())
+}
+
+fn same(a: Shape, b: Shape) -> bool {
+    a.h == b.h && a.w == b.w && a.c == b.c
 }
 
 fn scratch_range(package: &Package<'_>, layer: &Layer<'_>) -> Option<Range<usize>> {
@@ -94,47 +126,75 @@ fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
 }
 
 fn check_params(p: &Package<'_>, layer: &Layer<'_>, x: &Tensor<'_>, y: &Tensor<'_>) -> Result<(), Rule> {
-    match layer.params {
-        Params::Conv2d { window, linear } => {
-            let positions = check_window(&window, x.shape, y.shape)?;
-            check_linear(&linear, positions, x.shape.c as usize)
+    match &layer.params {
+        Params::Conv2d { window, linear } if Opcode::Conv2d.is_built() => {
+            let positions = check_window(window, x.shape, y.shape)?;
+            check_linear(linear, positions, x.shape.c as usize)
         }
-        Params::DepthwiseConv2d { window, linear } => {
-            let positions = check_window(&window, x.shape, y.shape)?;
+        Params::DepthwiseConv2d { window, linear } if Opcode::DepthwiseConv2d.is_built() => {
+            let positions = check_window(window, x.shape, y.shape)?;
             shape_rule(y.shape.c.is_multiple_of(x.shape.c))?;
             data_rule(linear.weights.storage() == Storage::Dense)?;
-            check_linear(&linear, positions, 1)
+            check_linear(linear, positions, 1)
         }
-        Params::FullyConnected { linear } => {
+        Params::FullyConnected { linear } if Opcode::FullyConnected.is_built() => {
             shape_rule(x.shape.h == y.shape.h && x.shape.w == y.shape.w)?;
-            check_linear(&linear, 1, x.shape.c as usize)
+            check_linear(linear, 1, x.shape.c as usize)
         }
-        Params::Add(e) | Params::Sub(e) => {
-            check_elementwise(&e)?;
+        Params::MaxPool { window, clamp } | Params::AveragePool { window, clamp, .. }
+            if Opcode::MaxPool.is_built() =>
+        {
+            check_pool(window, *clamp, x.shape, y.shape)
+        }
+        Params::Reshape => shape_rule(x.shape.elements() == y.shape.elements()),
+        _ => check_small(p, layer, x, y),
+    }
+}
+
+/// The operators with neither weights nor window.
+#[inline]
+fn check_small(p: &Package<'_>, layer: &Layer<'_>, x: &Tensor<'_>, y: &Tensor<'_>) -> Result<(), Rule> {
+    match &layer.params {
+        Params::Add(e) | Params::Sub(e) if Opcode::Add.is_built() => {
+            check_elementwise(e)?;
             check_broadcast(p, layer, y.shape)
         }
-        Params::Mul(rescale) => {
-            check_rescale(&rescale)?;
+        Params::Mul(rescale) if Opcode::Mul.is_built() => {
+            check_rescale(rescale)?;
             check_broadcast(p, layer, y.shape)
         }
-        Params::Concat { axis, .. } => check_concat(p, layer, axis, y),
-        Params::MaxPool { window, clamp } | Params::AveragePool { window, clamp, .. } => {
-            check_pool(&window, clamp, x.shape, y.shape)
-        }
-        Params::Mean { axes, multiplier, shift } => {
+        Params::Concat { axis, .. } if Opcode::Concat.is_built() => check_concat(p, layer, *axis, y),
+        &Params::Mean { axes, multiplier, shift } if Opcode::Mean.is_built() => {
             let kept = [0, 1, 2].map(|a| axes >> a & 1 == 0);
             let dims = zip3(x.shape.dims(), kept).map(|(d, keep)| if keep { d } else { 1 });
             shape_rule(axes < 8 && dims == y.shape.dims())?;
             scale_rule(multiplier, shift)
         }
-        _ => check_movement(layer, x.shape, y.shape),
+        Params::Requantize(rescale) if Opcode::Requantize.is_built() => {
+            check_rescale(rescale)?;
+            shape_rule(same(x.shape, y.shape))
+        }
+        Params::Lut(_) if Opcode::Lut.is_built() => shape_rule(same(x.shape, y.shape)),
+        &Params::Softmax { multiplier, shift, .. } if Opcode::Softmax.is_built() => {
+            data_rule(shift >= 0)?;
+            scale_rule(multiplier, shift)?;
+            shape_rule(same(x.shape, y.shape))
+        }
+        &Params::LogSoftmax { multiplier, shift, reverse_multiplier, reverse_shift, .. }
+            if Opcode::LogSoftmax.is_built() =>
+        {
+            scale_rule(multiplier, shift)?;
+            scale_rule(reverse_multiplier, reverse_shift)?;
+            shape_rule(same(x.shape, y.shape))
+        }
+        params if Opcode::Transpose.is_built() => check_movement(params, x.shape, y.shape),
+        _ => Err(Rule::Opcode),
     }
 }
 
-/// The operators with one input that neither weigh nor pool.
-fn check_movement(layer: &Layer<'_>, x: Shape, y: Shape) -> Result<(), Rule> {
-    match layer.params {
-        Params::Reshape => shape_rule(x.elements() == y.elements()),
+/// The operators that move elements.
+fn check_movement(params: &Params<'_>, x: Shape, y: Shape) -> Result<(), Rule> {
+    match *params {
         Params::Transpose { perm } => {
             let seen = perm.iter().fold(0, |seen, &a| seen | if a < 3 { 1u8 << a } else { 0 });
             data_rule(seen == 7)?;
@@ -150,27 +210,13 @@ fn check_movement(layer: &Layer<'_>, x: Shape, y: Shape) -> Result<(), Rule> {
             let fits = |((b, n), m): ((u32, usize), usize)| n.checked_add(b as usize).is_some_and(|e| e <= m);
             shape_rule(zip3(zip3(before, x.dims()), y.dims()).into_iter().all(fits))
         }
-        Params::Requantize(rescale) => {
-            check_rescale(&rescale)?;
-            shape_rule(x == y)
-        }
-        Params::Softmax { multiplier, shift, .. } => {
-            data_rule(shift >= 0)?;
-            scale_rule(multiplier, shift)?;
-            shape_rule(x == y)
-        }
-        Params::LogSoftmax { multiplier, shift, reverse_multiplier, reverse_shift, .. } => {
-            scale_rule(multiplier, shift)?;
-            scale_rule(reverse_multiplier, reverse_shift)?;
-            shape_rule(x == y)
-        }
         Params::ResizeNearest { rows, columns } => {
             let below = |table: &[[u8; 2]], n| table.iter().all(|i| usize::from(u16::from_le_bytes(*i)) < n);
             let [h, w, c] = x.dims();
             data_rule(below(rows, h) && below(columns, w))?;
             shape_rule(c == y.c as usize)
         }
-        _ => shape_rule(x == y),
+        _ => Err(Rule::Opcode),
     }
 }
 
@@ -180,11 +226,11 @@ fn last_index(begin: u32, stride: u32, count: usize) -> Option<usize> {
     steps.checked_add(begin as usize).filter(|_| stride > 0)
 }
 
+#[inline(never)]
 fn check_window(window: &Window, x: Shape, y: Shape) -> Result<usize, Rule> {
     let [h, w, _] = x.dims();
-    let [oh, ow, _] = y.dims();
-    let size = window.output_size([h, w]).ok_or(Rule::Window)?;
-    shape_rule(size == [oh, ow])?;
+    let [oh, ow] = window.output_size([h, w]).ok_or(Rule::Window)?;
+    shape_rule(oh == usize::from(y.h) && ow == y.w as usize)?;
     let [kh, kw] = window.kernel.map(usize::from);
     kh.checked_mul(kw).ok_or(Rule::Window)
 }
@@ -193,18 +239,20 @@ fn check_window(window: &Window, x: Shape, y: Shape) -> Result<usize, Rule> {
 fn check_pool(window: &Window, clamp: Clamp, x: Shape, y: Shape) -> Result<(), Rule> {
     check_window(window, x, y)?;
     let ([kh, kw], [top, bottom, left, right]) = (window.kernel, window.padding);
-    let padding_fits = top.max(bottom) < kh && left.max(right) < kw;
-    if !padding_fits || window.dilation != [1, 1] {
+    let ([dh, dw], padding_fits) = (window.dilation, top.max(bottom) < kh && left.max(right) < kw);
+    if !padding_fits || dh != 1 || dw != 1 {
         return Err(Rule::Window);
     }
     shape_rule(x.c == y.c)?;
     clamp_rule(clamp)
 }
 
+#[inline(never)]
 fn check_linear(linear: &Linear<'_>, positions: usize, channels: usize) -> Result<(), Rule> {
     clamp_rule(linear.clamp)?;
-    let scales = linear.multiplier.iter().zip(linear.shift);
-    scales.into_iter().try_for_each(|(m, &s)| scale_rule(i32::from_le_bytes(*m), s))?;
+    for (m, s) in linear.multiplier.iter().zip(linear.shift) {
+        scale_rule(i32::from_le_bytes(*m), *s)?;
+    }
     data_rule(linear.weights.fits(linear.bias.len(), positions, channels))
 }
 

@@ -24,6 +24,8 @@ pub enum FormatError {
     Port(u16),
     /// Preprocessing, port descriptions or names are malformed.
     HostSection,
+    /// The operator of this layer is not part of this build; see the crate's features.
+    Operator(u16),
 }
 
 /// Which rule a layer breaks. The numbers of [`Rule::code`] are stable.
@@ -60,6 +62,7 @@ impl FormatError {
             FormatError::Tensor(_) => 6,
             FormatError::Port(_) => 7,
             FormatError::HostSection => 8,
+            FormatError::Operator(_) => 65,
             FormatError::Layer(_, rule) => rule.code(),
         }
     }
@@ -110,6 +113,7 @@ impl fmt::Display for FormatError {
             FormatError::HostSection => {
                 f.write_str("preprocessing, port descriptions or names are malformed")
             }
+            FormatError::Operator(i) => write!(f, "layer {i} has an operator that this build leaves out"),
         }
     }
 }

@@ -109,7 +109,7 @@ impl Header {
             Some(other) => return Err(FormatError::Version(other)),
             None => return Err(FormatError::Truncated),
         }
-        let header = Self::parse(bytes).ok_or(FormatError::Truncated)?;
+        let header = Self::parse(bytes.first_chunk().ok_or(FormatError::Truncated)?);
         let len = header.total_len as usize;
         if !(LEN..=MAX_BYTES).contains(&len) || !len.is_multiple_of(ALIGNMENT) {
             return Err(FormatError::Header);
@@ -125,24 +125,24 @@ impl Header {
         Ok(header)
     }
 
-    fn parse(bytes: &[u8]) -> Option<Self> {
-        let u16_at = |f| get(bytes, f).map(u16::from_le_bytes);
-        let u32_at = |f| get(bytes, f).map(u32::from_le_bytes);
-        bytes.get(..LEN)?;
-        Some(Header {
-            total_len: u32_at(field::TOTAL_LEN)?,
-            arena_bytes: u32_at(field::ARENA_BYTES)?,
-            tensor_count: u16_at(field::TENSOR_COUNT)?,
-            layer_count: u16_at(field::LAYER_COUNT)?,
-            input_count: u16_at(field::INPUT_COUNT)?,
-            output_count: u16_at(field::OUTPUT_COUNT)?,
-            tensors: u32_at(field::TENSORS)?,
-            layers: u32_at(field::LAYERS)?,
-            ports: u32_at(field::PORTS)?,
-            preprocessing: u32_at(field::PREPROCESSING)?,
-            port_info: u32_at(field::PORT_INFO)?,
-            names: u32_at(field::NAMES)?,
-        })
+    #[inline]
+    fn parse(bytes: &[u8; LEN]) -> Self {
+        let u16_at = |f| get(bytes, f).map_or(0, u16::from_le_bytes);
+        let u32_at = |f| get(bytes, f).map_or(0, u32::from_le_bytes);
+        Header {
+            total_len: u32_at(field::TOTAL_LEN),
+            arena_bytes: u32_at(field::ARENA_BYTES),
+            tensor_count: u16_at(field::TENSOR_COUNT),
+            layer_count: u16_at(field::LAYER_COUNT),
+            input_count: u16_at(field::INPUT_COUNT),
+            output_count: u16_at(field::OUTPUT_COUNT),
+            tensors: u32_at(field::TENSORS),
+            layers: u32_at(field::LAYERS),
+            ports: u32_at(field::PORTS),
+            preprocessing: u32_at(field::PREPROCESSING),
+            port_info: u32_at(field::PORT_INFO),
+            names: u32_at(field::NAMES),
+        }
     }
 
     /// Writes the header without its checksum, which [`seal`] adds when the blob is complete.

@@ -11,7 +11,7 @@
 //! | 12..16 | arena offset of the scratch memory (u32), a multiple of 4 |
 //! | 16..20 | bytes of scratch memory (u32), 0 when the kernel needs none |
 
-use crate::bytes::{get, put};
+use crate::bytes::put;
 use crate::{BufferTooSmall, NO_TENSOR, Params};
 
 /// Bytes of one record.
@@ -129,6 +129,25 @@ byte_enum! {
 }
 
 impl Opcode {
+    /// Whether the operator is part of this build; the crate's features say so.
+    pub const fn is_built(self) -> bool {
+        match self {
+            Opcode::Conv2d => cfg!(feature = "conv2d"),
+            Opcode::DepthwiseConv2d => cfg!(feature = "depthwise"),
+            Opcode::FullyConnected => cfg!(feature = "fully-connected"),
+            Opcode::Add | Opcode::Sub | Opcode::Mul => cfg!(feature = "elementwise"),
+            Opcode::Concat => cfg!(feature = "concat"),
+            Opcode::MaxPool | Opcode::AveragePool => cfg!(feature = "pool"),
+            Opcode::Mean => cfg!(feature = "mean"),
+            Opcode::Reshape => true,
+            Opcode::Transpose | Opcode::Slice | Opcode::Pad | Opcode::ResizeNearest => {
+                cfg!(feature = "movement")
+            }
+            Opcode::Requantize | Opcode::Lut => cfg!(feature = "activation"),
+            Opcode::Softmax | Opcode::LogSoftmax => cfg!(feature = "softmax"),
+        }
+    }
+
     /// True when the output may occupy exactly the bytes of one input of the same shape (Reshape: the same length).
     pub const fn works_in_place(self) -> bool {
         matches!(
@@ -186,14 +205,20 @@ impl<'a> Layer<'a> {
         record.emit(out).ok_or(BufferTooSmall)
     }
 
+    /// Index of input tensor `k`; `None` when there are not so many.
+    pub fn input(&self, k: usize) -> Option<u16> {
+        match self.params {
+            Params::Concat { inputs, .. } if Opcode::Concat.is_built() => {
+                inputs.get(k).map(|t| u16::from_le_bytes(*t))
+            }
+            _ => self.inputs.get(k).copied().filter(|&t| t != NO_TENSOR),
+        }
+    }
+
     /// Indexes of all input tensors, in order.
     pub fn input_tensors(&self) -> impl Iterator<Item = u16> + use<'a> {
-        let listed = match self.params {
-            Params::Concat { inputs, .. } => inputs,
-            _ => &[],
-        };
-        let fixed = self.inputs.into_iter().filter(|&t| t != NO_TENSOR);
-        fixed.chain(listed.iter().map(|t| u16::from_le_bytes(*t)))
+        let layer = *self;
+        (0..).map_while(move |k| layer.input(k))
     }
 }
 
@@ -209,17 +234,17 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    pub fn parse(record: &[u8]) -> Option<Self> {
-        let u16_at = |f| get(record, f).map(u16::from_le_bytes);
-        let u32_at = |f| get(record, f).map(u32::from_le_bytes);
-        Some(Record {
-            opcode: get(record, field::OPCODE).map(u8::from_le_bytes)?,
-            storage: get(record, field::STORAGE).map(u8::from_le_bytes)?,
-            inputs: [u16_at(field::INPUT_0)?, u16_at(field::INPUT_1)?],
-            output: u16_at(field::OUTPUT)?,
-            params: u32_at(field::PARAMS)?,
-            scratch: Scratch { offset: u32_at(field::SCRATCH_OFFSET)?, len: u32_at(field::SCRATCH_LEN)? },
-        })
+    #[inline]
+    pub fn parse(&[opcode, storage, a, b, c, d, e, f, ref numbers @ ..]: &[u8; LEN]) -> Self {
+        let [params, offset, len] = bytemuck::cast::<[u8; 12], [u32; 3]>(*numbers).map(u32::from_le);
+        Record {
+            opcode,
+            storage,
+            inputs: [u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d])],
+            output: u16::from_le_bytes([e, f]),
+            params,
+            scratch: Scratch { offset, len },
+        }
     }
 
     fn emit(&self, out: &mut [u8]) -> Option<()> {

@@ -102,36 +102,49 @@ impl<'a> Weights<'a> {
                 positions.checked_mul(channels).and_then(|n| n.checked_mul(filters)) == Some(w.len())
             }
             _ if group == 0 || group > channels || shape.runs() == usize::MAX => false,
-            Weights::Bitmap { bitmap, runs, .. } => {
-                bitmap.len() == bitmap_bytes(&shape) && bitmap_weights(bitmap, &shape) == Some(runs.len())
-            }
+            Weights::Bitmap { bitmap, runs, .. } => bitmap_weights(bitmap, &shape) == Some(runs.len()),
             Weights::Gaps { gaps, runs, .. } => gap_weights(gaps, &shape) == Some(runs.len()),
         }
     }
 }
 
-/// Weights of the runs in the bitmap; `None` when a bit beyond the last run is set.
+/// Weights of the runs in the bitmap; `None` when it has another length or a bit beyond the last run is set.
 fn bitmap_weights(bitmap: &[u8], shape: &RunShape) -> Option<usize> {
-    let used = shape.runs() % 8;
-    let last = bitmap.last().copied().unwrap_or(0);
-    if used != 0 && last >> used != 0 {
+    if bitmap.len() != bitmap_bytes(shape) {
         return None;
     }
-    if shape.channels.is_multiple_of(shape.group) {
-        let stored: usize = bitmap.iter().map(|b| b.count_ones() as usize).sum();
-        return stored.checked_mul(shape.group);
+    let (mut sum, mut run) = (0usize, 0usize);
+    for byte in bitmap {
+        let mut bits = *byte;
+        let mut at = run;
+        while bits != 0 {
+            if bits & 1 != 0 {
+                sum = sum.checked_add(weights_of(at, shape)?)?;
+            }
+            bits >>= 1;
+            at = at.wrapping_add(1);
+        }
+        run = run.wrapping_add(8);
     }
-    let bits = crate::fwcs::bitmap_runs(bitmap, shape.runs());
-    Some(crate::fwcs::kept_weights(shape, bits))
+    Some(sum)
 }
 
 /// Weights of the runs in the gap index; `None` when it points beyond the last run.
 fn gap_weights(gaps: &[u8], shape: &RunShape) -> Option<usize> {
-    let runs = shape.runs();
-    crate::fwcs::gap_runs(gaps).try_fold(0usize, |sum, run| {
-        let len = (run < runs).then(|| shape.run_len(run))?;
-        sum.checked_add(len)
-    })
+    let (mut sum, mut run) = (0usize, 0usize);
+    for gap in gaps {
+        run = run.checked_add(usize::from(*gap))?;
+        if *gap < 255 {
+            sum = sum.checked_add(weights_of(run, shape)?)?;
+            run = run.wrapping_add(1);
+        }
+    }
+    Some(sum)
+}
+
+/// Weights of run number `run`; `None` beyond the last one.
+fn weights_of(run: usize, shape: &RunShape) -> Option<usize> {
+    (run < shape.runs()).then(|| shape.run_len(run))
 }
 
 /// Weights, biases and output scaling. All numbers little-endian as in the blob.
@@ -156,17 +169,17 @@ impl<'a> Linear<'a> {
         record_len(self.bias.len(), self.multiplier.len(), weights, self.weights.index().len())
     }
 
+    #[inline(never)]
     pub(crate) fn parse(r: &mut Reader<'a>, storage: Storage, filters: usize) -> Option<Self> {
-        let clamp = Clamp { min: r.i8()?, max: r.i8()? };
-        let flags = r.u8()?;
-        r.u8()?;
-        let (group, weight_bytes, index_bytes) = (r.u32()?, r.len()?, r.len()?);
+        let [min, max, flags, _] = r.array()?;
+        let clamp = Clamp { min: min.cast_signed(), max: max.cast_signed() };
+        let [group, weight_bytes, index_bytes] = r.triple()?;
         let scales = if flags & PER_TENSOR == 0 { filters } else { 1 };
         let bias = r.numbers(filters)?;
         let multiplier = r.numbers(scales)?;
-        let values = r.i8s(weight_bytes)?;
+        let values = r.i8s(weight_bytes as usize)?;
         let shift = r.i8s(scales)?;
-        let index = r.take(index_bytes)?;
+        let index = r.take(index_bytes as usize)?;
         let weights = match storage {
             Storage::Dense if index.is_empty() && group == 0 => Weights::Dense(values),
             Storage::Dense => return None,

@@ -2,9 +2,7 @@
 
 use crate::bytes::Reader;
 use crate::layer::{Opcode, Record, Storage};
-use crate::{
-    FormatError, Header, Layer, Params, PortInfo, Preprocessing, Rule, Tensor, layer, names, tensor,
-};
+use crate::{FormatError, Header, Layer, Params, PortInfo, Preprocessing, Tensor, layer, names, tensor};
 
 /// A package that has passed [`Package::check`]. Accessors cannot fail or read outside the blob; they return `None`
 /// only for an index beyond the count.
@@ -49,12 +47,12 @@ impl<'a> Package<'a> {
     }
 
     /// The tensor with this index.
+    #[inline(never)]
     pub fn tensor(&self, index: u16) -> Option<Tensor<'a>> {
         if index >= self.header.tensor_count {
             return None;
         }
-        let record = table_record(self.blob, self.header.tensors, tensor::LEN, index)?;
-        Tensor::parse(record, self.blob)
+        Tensor::parse(table_record(self.blob, self.header.tensors, index)?, self.blob)
     }
 
     /// All tensors in order.
@@ -64,8 +62,13 @@ impl<'a> Package<'a> {
     }
 
     /// The layer with this index, in execution order.
+    #[inline(never)]
     pub fn layer(&self, index: u16) -> Option<Layer<'a>> {
-        self.try_layer(index).ok().flatten()
+        let Record { opcode, storage, inputs, output, params, scratch } = self.record(index)?;
+        let shape = self.tensor(output)?.shape;
+        let (opcode, storage) = (Opcode::from_byte(opcode)?, Storage::from_byte(storage)?);
+        let r = &mut Reader(self.blob.get(params as usize..)?);
+        Some(Layer { inputs, output, scratch, params: Params::parse((opcode, storage), r, shape)? })
     }
 
     /// All layers in execution order.
@@ -74,38 +77,29 @@ impl<'a> Package<'a> {
         (0..self.header.layer_count).map_while(move |i| package.layer(i))
     }
 
-    /// `Ok(None)` beyond the last layer, else the layer or the first rule that its record breaks.
-    pub(crate) fn try_layer(&self, index: u16) -> Result<Option<Layer<'a>>, Rule> {
+    /// The record of a layer; `None` beyond the last one.
+    pub(crate) fn record(&self, index: u16) -> Option<Record> {
         if index >= self.header.layer_count {
-            return Ok(None);
+            return None;
         }
-        let record = table_record(self.blob, self.header.layers, layer::LEN, index)
-            .and_then(Record::parse)
-            .ok_or(Rule::Record)?;
-        if Opcode::from_byte(record.opcode).is_none() || Storage::from_byte(record.storage).is_none() {
-            return Err(Rule::Opcode);
-        }
-        let output = self.tensor(record.output).ok_or(Rule::Tensors)?.shape;
-        let bytes = self.blob.get(record.params as usize..).ok_or(Rule::Record)?;
-        let params = Params::parse(&record, bytes, output).ok_or(Rule::Record)?;
-        let Record { inputs, output, scratch, .. } = record;
-        Ok(Some(Layer { inputs, output, scratch, params }))
+        table_record(self.blob, self.header.layers, index).map(Record::parse)
     }
 
     /// Tensor indexes of the model inputs.
     pub fn inputs(&self) -> impl Iterator<Item = u16> {
-        self.ports(0, self.header.input_count)
+        self.ports().take(usize::from(self.header.input_count))
     }
 
     /// Tensor indexes of the model outputs.
     pub fn outputs(&self) -> impl Iterator<Item = u16> {
-        self.ports(self.header.input_count, self.header.output_count)
+        self.ports().skip(usize::from(self.header.input_count))
     }
 
-    fn ports(&self, first: u16, count: u16) -> impl Iterator<Item = u16> + use<'a> {
-        let start = self.header.ports as usize + 2 * usize::from(first);
-        let bytes = self.blob.get(start..).unwrap_or_default();
-        bytes.as_chunks().0.iter().take(usize::from(count)).map(|i| u16::from_le_bytes(*i))
+    /// Tensor indexes of the inputs, then those of the outputs.
+    pub(crate) fn ports(&self) -> impl Iterator<Item = u16> + use<'a> {
+        let count = usize::from(self.header.input_count) + usize::from(self.header.output_count);
+        let bytes = self.blob.get(self.header.ports as usize..).unwrap_or_default();
+        bytes.as_chunks().0.iter().take(count).map(|i| u16::from_le_bytes(*i))
     }
 
     /// The port table's bytes lie in the blob.
@@ -116,11 +110,11 @@ impl<'a> Package<'a> {
 
     /// Both tables' bytes lie in the blob.
     pub(crate) fn has_tables(&self) -> bool {
-        let holds = |start, len, count: u16| match count.checked_sub(1) {
-            Some(last) => table_record(self.blob, start, len, last).is_some(),
-            None => true,
-        };
         let h = &self.header;
+        let holds = |start: u32, len: usize, count: u16| {
+            let bytes = usize::from(count).wrapping_mul(len);
+            self.blob.len().checked_sub(start as usize).is_some_and(|rest| rest >= bytes)
+        };
         holds(h.tensors, tensor::LEN, h.tensor_count) && holds(h.layers, layer::LEN, h.layer_count)
     }
 
@@ -158,8 +152,8 @@ impl<'a> Package<'a> {
     }
 }
 
-/// Record `index` of a table of `len`-byte records.
-fn table_record(blob: &[u8], start: u32, len: usize, index: u16) -> Option<&[u8]> {
-    let offset = (start as usize).checked_add(usize::from(index).checked_mul(len)?)?;
-    blob.get(offset..offset.checked_add(len)?)
+/// Record `index` of a table of `N`-byte records.
+fn table_record<const N: usize>(blob: &[u8], start: u32, index: u16) -> Option<&[u8; N]> {
+    let offset = (start as usize).checked_add(usize::from(index).wrapping_mul(N))?;
+    blob.get(offset..)?.first_chunk()
 }

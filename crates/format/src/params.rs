@@ -25,7 +25,7 @@
 //! Window: u16 kernel h, w; u16 stride h, w; u16 dilation h, w; u16 padding top, bottom, left, right.
 
 use crate::bytes::{Emitter, Reader};
-use crate::layer::{Opcode, Record, Storage};
+use crate::layer::{Opcode, Storage};
 pub use crate::window::WINDOW_LEN;
 use crate::{BufferTooSmall, Clamp, Elementwise, Linear, Rescale, Shape, Window};
 
@@ -277,65 +277,76 @@ impl<'a> Params<'a> {
         }
     }
 
-    /// The record of a layer whose output has shape `output`; `None` when it does not fit into the bytes.
-    pub(crate) fn parse(record: &Record, bytes: &'a [u8], output: Shape) -> Option<Self> {
-        let r = &mut Reader(bytes);
-        let storage = Storage::from_byte(record.storage)?;
-        let filters = output.c as usize;
-        Some(match Opcode::from_byte(record.opcode)? {
-            Opcode::Conv2d => {
-                Params::Conv2d { window: Window::parse(r)?, linear: Linear::parse(r, storage, filters)? }
-            }
-            Opcode::DepthwiseConv2d => Params::DepthwiseConv2d {
-                window: Window::parse(r)?,
-                linear: Linear::parse(r, storage, filters)?,
-            },
-            Opcode::FullyConnected => Params::FullyConnected { linear: Linear::parse(r, storage, filters)? },
-            opcode => Self::parse_unweighted(opcode, r, output)?,
-        })
-    }
-
-    fn parse_unweighted(opcode: Opcode, r: &mut Reader<'a>, output: Shape) -> Option<Self> {
+    /// The record of a layer whose output has shape `output`; `None` when it does not fit into the bytes or the operator
+    /// is not part of this build.
+    #[inline]
+    pub(crate) fn parse(
+        (opcode, storage): (Opcode, Storage),
+        r: &mut Reader<'a>,
+        output: Shape,
+    ) -> Option<Self> {
         Some(match opcode {
-            Opcode::Add => Params::Add(Elementwise::parse(r)?),
-            Opcode::Sub => Params::Sub(Elementwise::parse(r)?),
-            Opcode::Mul => Params::Mul(Rescale::parse(r)?),
-            Opcode::Requantize => Params::Requantize(Rescale::parse(r)?),
-            Opcode::Concat => {
-                let [axis, _] = r.array()?;
-                let count = r.u16()?;
-                Params::Concat { axis, inputs: r.numbers(usize::from(count))? }
+            Opcode::Conv2d if Opcode::Conv2d.is_built() => {
+                let window = Window::parse(r)?;
+                Params::Conv2d { window, linear: Linear::parse(r, storage, output.c as usize)? }
             }
-            Opcode::MaxPool => Params::MaxPool { window: Window::parse(r)?, clamp: Clamp::parse(r)? },
-            Opcode::AveragePool => Params::AveragePool {
+            Opcode::DepthwiseConv2d if Opcode::DepthwiseConv2d.is_built() => {
+                let window = Window::parse(r)?;
+                Params::DepthwiseConv2d { window, linear: Linear::parse(r, storage, output.c as usize)? }
+            }
+            Opcode::FullyConnected if Opcode::FullyConnected.is_built() => {
+                Params::FullyConnected { linear: Linear::parse(r, storage, output.c as usize)? }
+            }
+            Opcode::MaxPool if Opcode::MaxPool.is_built() => {
+                Params::MaxPool { window: Window::parse(r)?, clamp: Clamp::parse(r)? }
+            }
+            Opcode::AveragePool if Opcode::AveragePool.is_built() => Params::AveragePool {
                 window: Window::parse(r)?,
                 clamp: Clamp::parse(r)?,
                 count_include_pad: r.u8()? != 0,
             },
-            Opcode::Mean => {
+            Opcode::Reshape => Params::Reshape,
+            _ => Self::parse_small(opcode, r, output)?,
+        })
+    }
+
+    /// The operators with neither weights nor window.
+    #[inline]
+    fn parse_small(opcode: Opcode, r: &mut Reader<'a>, output: Shape) -> Option<Self> {
+        Some(match opcode {
+            Opcode::Add if Opcode::Add.is_built() => Params::Add(Elementwise::parse(r)?),
+            Opcode::Sub if Opcode::Sub.is_built() => Params::Sub(Elementwise::parse(r)?),
+            Opcode::Mul if Opcode::Mul.is_built() => Params::Mul(Rescale::parse(r)?),
+            Opcode::Requantize if Opcode::Requantize.is_built() => Params::Requantize(Rescale::parse(r)?),
+            Opcode::Concat if Opcode::Concat.is_built() => {
+                let [axis, _] = r.array()?;
+                let count = r.u16()?;
+                Params::Concat { axis, inputs: r.numbers(usize::from(count))? }
+            }
+            Opcode::Mean if Opcode::Mean.is_built() => {
                 let (multiplier, shift, axes) = (r.i32()?, r.i8()?, r.u8()?);
                 Params::Mean { axes, multiplier, shift }
             }
-            Opcode::Transpose => Params::Transpose { perm: r.array()? },
-            Opcode::Slice => Params::Slice { begin: r.triple()?, stride: r.triple()? },
-            Opcode::Pad => Params::Pad { before: r.triple()?, value: r.i8()? },
-            Opcode::Lut => Params::Lut(r.i8s(256)?),
-            Opcode::Softmax => {
+            Opcode::Transpose if Opcode::Transpose.is_built() => Params::Transpose { perm: r.array()? },
+            Opcode::Slice if Opcode::Slice.is_built() => {
+                Params::Slice { begin: r.triple()?, stride: r.triple()? }
+            }
+            Opcode::Pad if Opcode::Pad.is_built() => Params::Pad { before: r.triple()?, value: r.i8()? },
+            Opcode::Lut if Opcode::Lut.is_built() => Params::Lut(r.i8s(256)?),
+            Opcode::Softmax if Opcode::Softmax.is_built() => {
                 let (multiplier, diff_min, shift) = (r.i32()?, r.i32()?, r.i8()?);
                 Params::Softmax { multiplier, shift, diff_min }
             }
-            Opcode::LogSoftmax => {
+            Opcode::LogSoftmax if Opcode::LogSoftmax.is_built() => {
                 let (multiplier, diff_min, reverse_multiplier) = (r.i32()?, r.i32()?, r.i32()?);
                 let (shift, reverse_shift) = (r.i8()?, r.i8()?);
                 Params::LogSoftmax { multiplier, shift, reverse_multiplier, reverse_shift, diff_min }
             }
-            Opcode::ResizeNearest => Params::ResizeNearest {
+            Opcode::ResizeNearest if Opcode::ResizeNearest.is_built() => Params::ResizeNearest {
                 rows: r.numbers(usize::from(output.h))?,
                 columns: r.numbers(output.w as usize)?,
             },
-            Opcode::Reshape | Opcode::Conv2d | Opcode::DepthwiseConv2d | Opcode::FullyConnected => {
-                Params::Reshape
-            }
+            _ => return None,
         })
     }
 }

@@ -42,7 +42,8 @@ pub struct Elementwise {
 
 impl Clamp {
     pub(crate) fn parse(r: &mut Reader<'_>) -> Option<Self> {
-        Some(Clamp { min: r.i8()?, max: r.i8()? })
+        let [min, max] = r.array()?.map(u8::cast_signed);
+        Some(Clamp { min, max })
     }
 }
 
@@ -54,12 +55,11 @@ impl Rescale {
 
 impl Elementwise {
     pub(crate) fn parse(r: &mut Reader<'_>) -> Option<Self> {
-        Some(Elementwise {
-            multiplier: [r.i32()?, r.i32()?, r.i32()?],
-            shift: [r.i8()?, r.i8()?, r.i8()?],
-            left_shift: r.u8()?,
-            clamp: Clamp::parse(r)?,
-        })
+        let multiplier =
+            bytemuck::cast::<[u8; 12], [u32; 3]>(r.array()?).map(|m| u32::from_le(m).cast_signed());
+        let [a, b, y, left_shift] = r.array()?;
+        let shift = [a, b, y].map(u8::cast_signed);
+        Some(Elementwise { multiplier, shift, left_shift, clamp: Clamp::parse(r)? })
     }
 
     pub(crate) fn emit(&self, e: &mut Emitter<'_>) -> Option<()> {

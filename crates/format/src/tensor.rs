@@ -12,7 +12,7 @@
 //!
 //! Every dimension is at least 1. A constant's data are h · w · c int8 values, NHWC.
 
-use crate::bytes::{as_i8, get, put};
+use crate::bytes::{as_i8, put};
 use crate::{BufferTooSmall, MAX_BYTES};
 
 /// Bytes of one record.
@@ -90,20 +90,21 @@ pub struct Tensor<'a> {
 }
 
 impl<'a> Tensor<'a> {
-    /// The record at the start of `record`; constants lie in `blob`. `None` when anything is out of range.
-    pub(crate) fn parse(record: &[u8], blob: &'a [u8]) -> Option<Self> {
-        let u32_at = |f| get(record, f).map(u32::from_le_bytes);
-        let h = get(record, field::H).map(u16::from_le_bytes)?;
-        let shape = Shape { h, w: u32_at(field::W)?, c: u32_at(field::C)? };
+    /// The tensor of a record; constants lie in `blob`. `None` when anything is out of range.
+    #[inline]
+    pub(crate) fn parse(
+        &[h0, h1, zero_point, place, ref numbers @ ..]: &[u8; LEN],
+        blob: &'a [u8],
+    ) -> Option<Self> {
+        let [w, c, offset, scale_bits] = bytemuck::cast::<[u8; 16], [u32; 4]>(*numbers).map(u32::from_le);
+        let shape = Shape { h: u16::from_le_bytes([h0, h1]), w, c };
         let len = shape.elements().filter(|&n| n > 0)?;
-        let offset = u32_at(field::OFFSET)?;
-        let place = match get(record, field::PLACE)? {
-            [0] if (offset as usize).is_multiple_of(ARENA_ALIGNMENT) => Place::Arena(offset),
-            [1] => Place::Constant(as_i8(blob.get(offset as usize..)?.get(..len)?)?),
+        let place = match place {
+            0 if (offset as usize).is_multiple_of(ARENA_ALIGNMENT) => Place::Arena(offset),
+            1 => Place::Constant(as_i8(blob.get(offset as usize..)?.get(..len)?)?),
             _ => return None,
         };
-        let zero_point = get(record, field::ZERO_POINT).map(i8::from_le_bytes)?;
-        Some(Tensor { shape, zero_point, scale_bits: u32_at(field::SCALE)?, place })
+        Some(Tensor { shape, zero_point: zero_point.cast_signed(), scale_bits, place })
     }
 
     /// Writes the record. For a constant, `constant_offset` is the blob offset at which its data were put.

@@ -21,12 +21,9 @@ pub struct Window {
 
 impl Window {
     pub(crate) fn parse(r: &mut Reader<'_>) -> Option<Self> {
-        Some(Window {
-            kernel: [r.u16()?, r.u16()?],
-            stride: [r.u16()?, r.u16()?],
-            dilation: [r.u16()?, r.u16()?],
-            padding: [r.u16()?, r.u16()?, r.u16()?, r.u16()?],
-        })
+        let numbers = bytemuck::cast::<[u8; WINDOW_LEN], [u16; WINDOW_LEN / 2]>(r.array()?);
+        let [kh, kw, sh, sw, dh, dw, padding @ ..] = numbers.map(u16::from_le);
+        Some(Window { kernel: [kh, kw], stride: [sh, sw], dilation: [dh, dw], padding })
     }
 
     pub(crate) fn emit(&self, e: &mut Emitter<'_>) -> Option<()> {

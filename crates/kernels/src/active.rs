@@ -1,13 +1,13 @@
 //! The fastest kernels of the core that the crate is compiled for; on hosts the portable ones.
 //!
-//! `build.rs` sets the cfg `dtmm_isa`. A kernel that needs scratch memory takes it as a slice of any length; when the
-//! slice is shorter than [`crate::scratch`] says, or not aligned to 4, the reference kernel, which needs none, runs
-//! instead. The results are the same, bit for bit.
+//! `build.rs` sets the cfg `dtmm_isa`. A kernel that needs scratch memory takes it as a slice of any length and returns
+//! [`KernelError::Scratch`] when the slice is shorter than [`crate::needs`] says, or not aligned
+//! to 4. Only on hosts, where code size does not matter, does the reference kernel, which needs none, run instead. The
+//! results are the same, bit for bit.
 //!
-//! Each instruction set's module has functions of the names and signatures below. One that does not take a problem, or
-//! lacks scratch memory, writes nothing and returns [`KernelError::Scratch`]; then the next one in the chain is asked.
+//! Each instruction set's module has functions of the names and signatures below.
 
-use crate::{Conv2d, FullyConnected, KernelError};
+use crate::{Conv2d, FullyConnected, KernelError, reference};
 
 #[cfg(dtmm_isa = "mve")]
 pub use crate::mve::{add_s8, average_pool_s8, lut_s8, max_pool_s8, mean_s8, mul_s8, requantize_s8, sub_s8};
@@ -28,14 +28,17 @@ use crate::mve as fast;
 #[cfg(dtmm_isa = "portable")]
 use crate::portable as fast;
 
+/// Whether the reference kernels run where scratch memory is missing.
+const FALLS_BACK: bool = cfg!(dtmm_isa = "portable");
+
 /// As [`crate::reference::conv2d_s8`].
 ///
 /// # Errors
-/// When lengths and shapes disagree.
-#[inline(never)]
+/// When lengths and shapes disagree, or the scratch memory is too short or not aligned.
+#[inline]
 pub fn conv2d_s8(p: &Conv2d<'_>, scratch: &mut [i8], x: &[i8], y: &mut [i8]) -> Result<(), KernelError> {
     match fast::conv2d_s8(p, scratch, x, y) {
-        Err(KernelError::Scratch) => fallback::conv2d_s8(p, x, y),
+        Err(KernelError::Scratch) if FALLS_BACK => reference::conv2d_s8(p, x, y),
         done => done,
     }
 }
@@ -43,8 +46,8 @@ pub fn conv2d_s8(p: &Conv2d<'_>, scratch: &mut [i8], x: &[i8], y: &mut [i8]) -> 
 /// As [`crate::reference::depthwise_conv2d_s8`].
 ///
 /// # Errors
-/// When lengths and shapes disagree, or the weights are not dense.
-#[inline(never)]
+/// When lengths and shapes disagree, the weights are not dense, or the scratch memory is too short or not aligned.
+#[inline]
 pub fn depthwise_conv2d_s8(
     p: &Conv2d<'_>,
     scratch: &mut [i8],
@@ -52,7 +55,10 @@ pub fn depthwise_conv2d_s8(
     y: &mut [i8],
 ) -> Result<(), KernelError> {
     match fast::depthwise_conv2d_s8(p, scratch, x, y) {
-        Err(KernelError::Scratch) => fallback::depthwise_conv2d_s8(p, x, y),
+        // No core's kernel takes all numbers of filters for each channel.
+        Err(KernelError::Scratch) if FALLS_BACK || crate::needs::depthwise_conv2d(p) == 0 => {
+            reference::depthwise_conv2d_s8(p, x, y)
+        }
         done => done,
     }
 }
@@ -60,8 +66,8 @@ pub fn depthwise_conv2d_s8(
 /// As [`crate::reference::fully_connected_s8`].
 ///
 /// # Errors
-/// When lengths and shapes disagree.
-#[inline(never)]
+/// When lengths and shapes disagree, or the scratch memory is too short or not aligned.
+#[inline]
 pub fn fully_connected_s8(
     p: &FullyConnected<'_>,
     scratch: &mut [i8],
@@ -69,30 +75,7 @@ pub fn fully_connected_s8(
     y: &mut [i8],
 ) -> Result<(), KernelError> {
     match fast::fully_connected_s8(p, scratch, x, y) {
-        Err(KernelError::Scratch) => fallback::fully_connected_s8(p, x, y),
+        Err(KernelError::Scratch) if FALLS_BACK => reference::fully_connected_s8(p, x, y),
         done => done,
-    }
-}
-
-/// The reference kernels, in frames of their own: their stack is not needed when they do not run.
-mod fallback {
-    use crate::{Conv2d, FullyConnected, KernelError, reference};
-
-    #[cold]
-    #[inline(never)]
-    pub fn conv2d_s8(p: &Conv2d<'_>, x: &[i8], y: &mut [i8]) -> Result<(), KernelError> {
-        reference::conv2d_s8(p, x, y)
-    }
-
-    #[cold]
-    #[inline(never)]
-    pub fn depthwise_conv2d_s8(p: &Conv2d<'_>, x: &[i8], y: &mut [i8]) -> Result<(), KernelError> {
-        reference::depthwise_conv2d_s8(p, x, y)
-    }
-
-    #[cold]
-    #[inline(never)]
-    pub fn fully_connected_s8(p: &FullyConnected<'_>, x: &[i8], y: &mut [i8]) -> Result<(), KernelError> {
-        reference::fully_connected_s8(p, x, y)
     }
 }

@@ -21,6 +21,7 @@ pub mod cortex_m;
 pub mod fixed_point;
 pub mod fwcs;
 pub mod mve;
+pub mod needs;
 mod params;
 pub mod portable;
 pub mod reference;

@@ -1,7 +1,7 @@
 //! Scratch memory of each kernel in bytes, for the memory planner.
 //!
-//! Each function returns the most that a kernel of any instruction set needs, so that a package runs on every core. Where
-//! a planner grants less, the reference kernels run, which need none. Scratch memory is aligned to 4.
+//! Each function returns the most that a kernel of any instruction set needs, so that a package runs on every core.
+//! [`crate::needs`] says what one core needs. Scratch memory is aligned to 4.
 
 use crate::cortex_m::{depthwise_scratch_len, dsp::Dsp, pairs::Pairs};
 use crate::mve;

@@ -3,7 +3,7 @@
 use dtmm_format as format;
 use dtmm_kernels as kernels;
 
-use format::Tensor;
+use format::{Opcode, Params, Tensor};
 
 pub(crate) fn shape(shape: format::Shape) -> kernels::Shape {
     let [h, w, c] = shape.dims();
@@ -24,7 +24,7 @@ fn window(window: &format::Window) -> kernels::Window {
     }
 }
 
-pub(crate) fn linear<'a>(linear: &format::Linear<'a>, x: &Tensor<'_>, y: &Tensor<'_>) -> kernels::Linear<'a> {
+fn linear<'a>(linear: &format::Linear<'a>, x: &Tensor<'_>, y: &Tensor<'_>) -> kernels::Linear<'a> {
     kernels::Linear {
         clamp: clamp(linear.clamp),
         bias: linear.bias,
@@ -48,17 +48,38 @@ fn weights<'a>(weights: &format::Weights<'a>) -> kernels::Weights<'a> {
     }
 }
 
-pub(crate) fn conv2d<'a>(
-    w: &format::Window,
-    l: &format::Linear<'a>,
-    x: &Tensor<'_>,
-    y: &Tensor<'_>,
-) -> kernels::Conv2d<'a> {
-    kernels::Conv2d {
-        input: shape(x.shape),
-        output: shape(y.shape),
-        window: window(w),
-        linear: linear(l, x, y),
+/// A layer with weights.
+pub(crate) enum Weighted<'a> {
+    Conv2d(kernels::Conv2d<'a>),
+    DepthwiseConv2d(kernels::Conv2d<'a>),
+    FullyConnected(kernels::FullyConnected<'a>),
+}
+
+impl<'a> Weighted<'a> {
+    /// `None` for operators without weights.
+    #[inline(never)]
+    pub fn new(params: &Params<'a>, x: &Tensor<'_>, y: &Tensor<'_>) -> Option<Self> {
+        let conv2d = |w, l| kernels::Conv2d {
+            input: shape(x.shape),
+            output: shape(y.shape),
+            window: window(w),
+            linear: linear(l, x, y),
+        };
+        match params {
+            Params::Conv2d { window, linear } if Opcode::Conv2d.is_built() => {
+                Some(Weighted::Conv2d(conv2d(window, linear)))
+            }
+            Params::DepthwiseConv2d { window, linear } if Opcode::DepthwiseConv2d.is_built() => {
+                Some(Weighted::DepthwiseConv2d(conv2d(window, linear)))
+            }
+            Params::FullyConnected { linear: l } if Opcode::FullyConnected.is_built() => {
+                let [h, w, input_channels] = x.shape.dims();
+                let rows = h.saturating_mul(w);
+                let linear = linear(l, x, y);
+                Some(Weighted::FullyConnected(kernels::FullyConnected { rows, input_channels, linear }))
+            }
+            _ => None,
+        }
     }
 }
 

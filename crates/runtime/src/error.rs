@@ -3,6 +3,7 @@
 use core::fmt;
 
 use dtmm_kernels::KernelError;
+use dtmm_kernels::needs::ALIGNMENT;
 
 /// Why a runtime cannot be made or a layer cannot run. The numbers of [`RunError::code`] are stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,9 +16,13 @@ pub enum RunError {
         /// Bytes that the caller gave.
         given: usize,
     },
-    /// The operator of a layer is not part of this build; see the crate's features.
-    Operator(u16),
-    /// A kernel refused a layer. The package check rules it out.
+    /// The arena does not start at a multiple of [`dtmm_kernels::needs::ALIGNMENT`].
+    ArenaAlignment,
+    /// The package does not start there.
+    PackageAlignment,
+    /// A layer was planned with less scratch memory than this core's kernel needs.
+    Scratch(u16),
+    /// A kernel refused a layer. The checks at load rule it out.
     Layer(u16, KernelError),
 }
 
@@ -26,8 +31,10 @@ impl RunError {
     pub const fn code(self) -> u8 {
         match self {
             RunError::ArenaTooSmall { .. } => 64,
-            RunError::Operator(_) => 65,
             RunError::Layer(..) => 66,
+            RunError::Scratch(_) => 67,
+            RunError::PackageAlignment => 97,
+            RunError::ArenaAlignment => 98,
         }
     }
 }
@@ -38,8 +45,12 @@ impl fmt::Display for RunError {
             RunError::ArenaTooSmall { needed, given } => {
                 write!(f, "the arena has {given} bytes, but the package needs {needed}")
             }
-            RunError::Operator(layer) => {
-                write!(f, "layer {layer} has an operator that this build leaves out")
+            RunError::ArenaAlignment => write!(f, "the arena does not start at a multiple of {ALIGNMENT}"),
+            RunError::PackageAlignment => {
+                write!(f, "the package does not start at a multiple of {ALIGNMENT}")
+            }
+            RunError::Scratch(layer) => {
+                write!(f, "layer {layer} was planned with too little scratch memory; pack the model again")
             }
             RunError::Layer(layer, error) => write!(f, "layer {layer}: {error}"),
         }

@@ -2,86 +2,87 @@
 
 use core::ops::Range;
 
-use dtmm_format::{Layer, Package, Place, Scratch, Tensor};
-use dtmm_kernels::Operand;
+use dtmm_format::{Layer, Package, Place, Tensor};
+use dtmm_kernels::{KernelError, Operand};
 
-/// The arena during one layer: the output and the scratch to write, everything else to read.
-pub(crate) struct Memory<'a> {
+/// What a layer with one input works on.
+pub(crate) struct Single<'a> {
+    /// The input's elements; empty when the output lies in the same place.
+    pub x: &'a [i8],
     /// The output's elements.
-    pub output: &'a mut [i8],
-    /// Where the output lies in the arena.
-    written: Range<usize>,
+    pub y: &'a mut [i8],
     /// Scratch memory of the layer.
     pub scratch: &'a mut [i8],
-    /// What is left of the arena, each part with its offset.
-    rest: [(usize, &'a [i8]); 3],
+}
+
+impl<'a> Single<'a> {
+    /// Cuts the arena up for `layer`.
+    ///
+    /// # Errors
+    /// When input, output and scratch overlap or leave the arena, but for an output in its input's place.
+    #[inline(never)]
+    pub fn cut(
+        arena: &'a mut [i8],
+        layer: &Layer<'_>,
+        x: &Tensor<'a>,
+        y: &Tensor<'_>,
+    ) -> Result<Self, KernelError> {
+        let written = y.arena_range().ok_or(KernelError::ActivationLength)?;
+        let start = layer.scratch.offset as usize;
+        let scratch =
+            if layer.scratch.len == 0 { 0..0 } else { start..start.wrapping_add(layer.scratch.len as usize) };
+        let read = x.arena_range().filter(|read| *read != written).unwrap_or(0..0);
+        let parts = arena.get_disjoint_mut([read, written, scratch]);
+        let [read, y, scratch] = parts.map_err(|_| KernelError::ActivationLength)?;
+        let x = if let Place::Constant(data) = x.place { data } else { read };
+        Ok(Single { x, y, scratch })
+    }
+
+    /// The input as an operand of an operator that may work in place.
+    pub const fn operand(&self) -> Operand<'a> {
+        if self.x.is_empty() { Operand::Output } else { Operand::Slice(self.x) }
+    }
+}
+
+/// The arena while `written` is borrowed: everything else.
+pub(crate) struct Memory<'a> {
+    written: Range<usize>,
+    before: &'a [i8],
+    after: &'a [i8],
 }
 
 impl<'a> Memory<'a> {
-    /// Cuts the arena up for `layer`; `None` when output and scratch overlap or leave the arena.
-    pub fn cut(arena: &'a mut [i8], layer: &Layer<'_>, output: &Tensor<'_>) -> Option<Self> {
+    /// Splits off the elements of `output`, which it gives as well; `None` when they leave the arena.
+    pub fn cut(arena: &'a mut [i8], output: &Tensor<'_>) -> Option<(Self, &'a mut [i8])> {
         let written = output.arena_range()?;
-        let scratch = scratch_range(&layer.scratch)?;
-        if scratch.is_empty() {
-            let (before, output, after) = take(arena, &written)?;
-            let rest = [(0, before), (written.end, after), (0, &[][..])];
-            return Some(Memory { output, written, scratch: &mut [], rest });
-        }
-        let scratch_first = scratch.start < written.start;
-        let (low, high) = if scratch_first { (&scratch, &written) } else { (&written, &scratch) };
-        let (below, above) = arena.split_at_mut_checked(low.end)?;
-        let (first, low_part) = below.split_at_mut_checked(low.start)?;
-        let shifted = high.start.checked_sub(low.end)?..high.end.checked_sub(low.end)?;
-        let (between, high_part, last) = take(above, &shifted)?;
-        let rest = [(0, &*first), (low.end, between), (high.end, last)];
-        let (output, scratch) = if scratch_first { (high_part, low_part) } else { (low_part, high_part) };
-        Some(Memory { output, written, scratch, rest })
+        let (below, after) = arena.split_at_mut_checked(written.end)?;
+        let (before, output) = below.split_at_mut_checked(written.start)?;
+        Some((Memory { written, before, after }, output))
     }
 
-    /// The elements of a tensor that the layer reads; `None` when it overlaps the output or the scratch.
+    /// The elements of a tensor that the layer reads; `None` when it overlaps the output.
     pub fn read<'m>(&'m self, tensor: &Tensor<'m>) -> Option<&'m [i8]> {
-        match tensor.place {
-            Place::Constant(data) => Some(data),
-            Place::Arena(_) => self.arena_part(&tensor.arena_range()?),
+        if let Place::Constant(data) = tensor.place {
+            return Some(data);
         }
-    }
-
-    fn arena_part(&self, range: &Range<usize>) -> Option<&'a [i8]> {
-        self.rest.iter().find_map(|(start, part)| {
-            let at = range.start.checked_sub(*start)?;
-            part.get(at..at.checked_add(range.len())?)
-        })
-    }
-
-    /// True when the tensor lies exactly where the output lies.
-    pub fn is_output(&self, tensor: &Tensor<'_>) -> bool {
-        tensor.arena_range().is_some_and(|range| range == self.written)
+        let Range { start, end } = tensor.arena_range()?;
+        match start.checked_sub(self.written.end) {
+            Some(start) => self.after.get(start..end.checked_sub(self.written.end)?),
+            None => self.before.get(start..end),
+        }
     }
 
     /// The tensor as an operand of an operator that may work in place.
-    pub fn operand<'m>(&'m self, tensor: &Tensor<'m>) -> Option<Operand<'m>> {
-        if self.is_output(tensor) { Some(Operand::Output) } else { self.read(tensor).map(Operand::Slice) }
+    pub fn operand<'m>(&'m self, tensor: &Tensor<'m>) -> Result<Operand<'m>, KernelError> {
+        if tensor.arena_range().is_some_and(|range| range == self.written) {
+            return Ok(Operand::Output);
+        }
+        self.read(tensor).map(Operand::Slice).ok_or(KernelError::ActivationLength)
     }
 }
 
-/// Splits off everything before and after `range`.
-fn take<'a>(arena: &'a mut [i8], range: &Range<usize>) -> Option<(&'a [i8], &'a mut [i8], &'a [i8])> {
-    let (below, after) = arena.split_at_mut_checked(range.end)?;
-    let (before, part) = below.split_at_mut_checked(range.start)?;
-    Some((before, part, after))
-}
-
-fn scratch_range(scratch: &Scratch) -> Option<Range<usize>> {
-    let start = scratch.offset as usize;
-    Some(start..start.checked_add(scratch.len as usize)?)
-}
-
-/// The elements of a tensor, when nothing is written.
-pub(crate) fn whole<'a>(arena: &'a [i8], tensor: &Tensor<'_>) -> Option<&'a [i8]> {
-    arena.get(tensor.arena_range()?)
-}
-
-/// The tensor with index `index` of a checked package.
-pub(crate) fn tensor<'a>(package: &Package<'a>, index: Option<u16>) -> Option<Tensor<'a>> {
-    package.tensor(index?)
+/// The arena bytes of the tensor with this index of a checked package; none when there is no such tensor.
+#[inline(never)]
+pub(crate) fn place(package: &Package<'_>, index: Option<u16>) -> Range<usize> {
+    index.and_then(|i| package.tensor(i)).and_then(|t| t.arena_range()).unwrap_or(0..0)
 }

@@ -1,6 +1,7 @@
 //! The runtime: a checked package and an arena.
 
 use dtmm_format::Package;
+use dtmm_kernels::{KernelError, needs};
 
 use crate::hook::{Hook, NoHook};
 use crate::{RunError, memory, run};
@@ -13,18 +14,26 @@ pub struct Runtime<'a> {
 }
 
 impl<'a> Runtime<'a> {
-    /// Binds a package to an arena of at least [`Package::arena_bytes`]; a longer one is cut.
-    ///
-    /// A layer that was planned with less scratch memory than its fastest kernel needs runs the reference kernel, with
-    /// the same result.
+    /// Binds a package to an arena of at least [`Package::arena_bytes`]; a longer one is cut. On Cortex-M both lie at a
+    /// multiple of [`needs::ALIGNMENT`].
     ///
     /// # Errors
-    /// [`RunError::ArenaTooSmall`], and [`RunError::Operator`] for a package with an operator that this build leaves out.
+    /// [`RunError::ArenaTooSmall`], [`RunError::ArenaAlignment`], [`RunError::PackageAlignment`], and [`RunError::Scratch`]
+    /// for a layer that was planned with less scratch memory than its kernel needs.
     pub fn new(package: Package<'a>, arena: &'a mut [i8]) -> Result<Self, RunError> {
         let (needed, given) = (package.arena_bytes(), arena.len());
         let arena = arena.get_mut(..needed).ok_or(RunError::ArenaTooSmall { needed, given })?;
-        for (i, layer) in (0..).zip(package.layers()) {
-            run::has(layer.params.opcode()).then_some(()).ok_or(RunError::Operator(i))?;
+        if !arena.as_ptr().addr().is_multiple_of(needs::ALIGNMENT) {
+            return Err(RunError::ArenaAlignment);
+        }
+        if !package.as_bytes().as_ptr().addr().is_multiple_of(needs::ALIGNMENT) {
+            return Err(RunError::PackageAlignment);
+        }
+        for i in 0..package.header().layer_count {
+            let planned = package
+                .layer(i)
+                .is_none_or(|layer| run::scratch(&package, &layer) <= layer.scratch.len as usize);
+            planned.then_some(()).ok_or(RunError::Scratch(i))?;
         }
         Ok(Runtime { package, arena })
     }
@@ -36,21 +45,20 @@ impl<'a> Runtime<'a> {
 
     /// The elements of model input `i` (NHWC int8) to fill before each run; empty when there is no such input.
     pub fn input_mut(&mut self, i: usize) -> &mut [i8] {
-        let tensor = memory::tensor(&self.package, self.package.inputs().nth(i));
-        let range = tensor.and_then(|t| t.arena_range());
-        range.and_then(|range| self.arena.get_mut(range)).unwrap_or_default()
+        let place = memory::place(&self.package, self.package.inputs().nth(i));
+        self.arena.get_mut(place).unwrap_or_default()
     }
 
     /// The elements of model output `i` (NHWC int8) of the last run; empty when there is no such output.
     pub fn output(&self, i: usize) -> &[i8] {
-        let tensor = memory::tensor(&self.package, self.package.outputs().nth(i));
-        tensor.and_then(|t| memory::whole(self.arena, &t)).unwrap_or_default()
+        let place = memory::place(&self.package, self.package.outputs().nth(i));
+        self.arena.get(place).unwrap_or_default()
     }
 
     /// Runs all layers.
     ///
     /// # Errors
-    /// [`RunError::Layer`] when a kernel refuses a layer, which the package check rules out.
+    /// [`RunError::Layer`] when a kernel refuses a layer, which the checks at load rule out.
     pub fn run(&mut self) -> Result<(), RunError> {
         self.run_with(&mut NoHook)
     }
@@ -60,18 +68,20 @@ impl<'a> Runtime<'a> {
     /// # Errors
     /// As [`Runtime::run`].
     pub fn run_with(&mut self, hook: &mut impl Hook) -> Result<(), RunError> {
-        (0..self.package.header().layer_count).try_for_each(|i| self.step(i, hook))
+        for i in 0..self.package.header().layer_count {
+            hook.before(i);
+            let output = self.step(i).map_err(|error| RunError::Layer(i, error))?;
+            let place = memory::place(&self.package, Some(output));
+            hook.after(i, self.arena.get(place).unwrap_or_default());
+        }
+        Ok(())
     }
 
-    /// Runs one layer. The package and the layer are borrowed where they lie: copies of them would double the stack.
+    /// Runs one layer; the index of its output.
     #[inline(never)]
-    fn step(&mut self, i: u16, hook: &mut impl Hook) -> Result<(), RunError> {
-        let Some(layer) = self.package.layer(i) else { return Ok(()) };
-        hook.before(i, &layer);
-        run::layer(&self.package, &layer, self.arena).map_err(|error| RunError::Layer(i, error))?;
-        let output = memory::tensor(&self.package, Some(layer.output));
-        let output = output.and_then(|t| memory::whole(self.arena, &t)).unwrap_or_default();
-        hook.after(i, &layer, output);
-        Ok(())
+    fn step(&mut self, i: u16) -> Result<u16, KernelError> {
+        let layer = &self.package.layer(i).ok_or(KernelError::Shape)?;
+        run::layer(&self.package, layer, self.arena)?;
+        Ok(layer.output)
     }
 }

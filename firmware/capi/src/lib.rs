@@ -8,7 +8,7 @@ use core::ffi::c_void;
 use core::mem::{align_of, size_of};
 use core::{ptr, slice};
 
-use dtmm_format::{ALIGNMENT, Layer, Package};
+use dtmm_format::{ALIGNMENT, Package};
 use dtmm_runtime::{Hook, NoHook, RunError, Runtime};
 
 /// Success.
@@ -199,7 +199,7 @@ struct Layers {
 }
 
 impl Hook for Layers {
-    fn after(&mut self, index: u16, _layer: &Layer<'_>, output: &[i8]) {
+    fn after(&mut self, index: u16, output: &[i8]) {
         // SAFETY: the caller of `dtmm_run_with` allows it.
         unsafe { (self.callback)(index, output.as_ptr(), output.len(), self.user) }
     }

@@ -1,6 +1,5 @@
 //! What is measured around each layer.
 
-use dtmm_format::Layer;
 use dtmm_runtime::Hook;
 
 use crate::report::Report;
@@ -22,13 +21,13 @@ impl<'r> Profile<'r> {
 
 impl Hook for Profile<'_> {
     #[inline(always)]
-    fn before(&mut self, _index: u16, _layer: &Layer<'_>) {
+    fn before(&mut self, _index: u16) {
         self.started = ticks::now();
         mark::start();
     }
 
     #[inline(always)]
-    fn after(&mut self, _index: u16, _layer: &Layer<'_>, output: &[i8]) {
+    fn after(&mut self, _index: u16, output: &[i8]) {
         mark::stop();
         let ticks = ticks::since(self.started);
         let kept = if self.keep_outputs { output } else { &[] };

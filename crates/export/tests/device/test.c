@@ -31,7 +31,7 @@ static int refusals(dtmm_model *model) {
     if (dtmm_create(model, copy, MODEL_PACKAGE_BYTES, arena, sizeof arena) != DTMM_CHECKSUM) return 9;
     if (dtmm_run(model) != DTMM_NOT_CREATED || dtmm_input(model, 0, 0)) return 10;
     /* The library has the exported model's operators only. */
-    if (dtmm_check(other_package, sizeof other_package) != DTMM_OK) return 11;
+    if (dtmm_check(other_package, sizeof other_package) != DTMM_OPERATOR) return 11;
     if (dtmm_create(model, other_package, sizeof other_package, arena, sizeof arena) != DTMM_OPERATOR) return 12;
     /* What a model needs beside its arena. */
     return sizeof(dtmm_model) <= 256 ? 0 : 13;

@@ -28,8 +28,7 @@ pub fn depthwise_conv2d_s8(
     }
     let own = multiplier == 1;
     let pixels = if own { geometry::depthwise_pixels(&p.output) } else { 1 };
-    let together = p.output.c.wrapping_mul(pixels);
-    let takes = if own { together >= 4 } else { multiplier.is_multiple_of(4) };
+    let takes = geometry::takes_depthwise(&p.input, &p.output);
     if !takes || !scratch.as_ptr().addr().is_multiple_of(4) {
         return Err(KernelError::Scratch);
     }

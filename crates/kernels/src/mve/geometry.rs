@@ -163,6 +163,17 @@ pub(super) const fn depthwise_pixels(output: &Shape) -> usize {
     if pixels == 0 { 1 } else { pixels }
 }
 
+/// True when the kernel takes a depthwise convolution: channels with one filter each, at least four in four pixels of a
+/// row, or a multiple of four filters for each channel.
+#[cfg_attr(not(dtmm_isa = "mve"), allow(dead_code))]
+pub(crate) const fn takes_depthwise(input: &Shape, output: &Shape) -> bool {
+    if input.c == output.c {
+        return output.c.saturating_mul(depthwise_pixels(output)) >= 4;
+    }
+    let channels = if input.c == 0 { 1 } else { input.c };
+    (output.c / channels).is_multiple_of(4)
+}
+
 pub(super) const fn depthwise_parts(output: &Shape, window: &Window) -> DepthwiseParts {
     let together = output.c.saturating_mul(depthwise_pixels(output));
     let filters = if together < BLOCK { together } else { BLOCK };

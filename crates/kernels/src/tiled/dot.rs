@@ -25,8 +25,8 @@ pub(crate) const fn scratch_len<E: Dot>(input_channels: usize) -> usize {
 /// Weights OI in any storage form times every row of `x`; `y` is rows × O.
 ///
 /// # Errors
-/// [`KernelError::Scratch`] when the scratch memory is too short or not aligned to 4, or runs are no whole blocks; then
-/// nothing has been written to `y`. Else when lengths and shapes disagree.
+/// [`KernelError::Scratch`] when the scratch memory is too short or not aligned to 4; then nothing has been written to
+/// `y`. Else when lengths and shapes disagree.
 #[inline(never)]
 pub(crate) fn fully_connected<E: Dot>(
     p: &FullyConnected<'_>,
@@ -50,22 +50,20 @@ pub(crate) fn fully_connected<E: Dot>(
     let words =
         scratch.get_mut(..scratch_len::<E>(channels)).and_then(|s| bytemuck::try_cast_slice_mut(s).ok());
     let words: &mut [u32] = words.ok_or(KernelError::Scratch)?;
-    if group < channels && !group.is_multiple_of(BLOCK) {
-        return Err(KernelError::Scratch);
-    }
+    let whole = group >= channels || group.is_multiple_of(BLOCK);
     let mut outputs = y.chunks_exact_mut(filters.max(1));
     for x in x.chunks_exact(channels.max(1)) {
         let y = outputs.next().ok_or(KernelError::ActivationLength)?;
-        each_row::<E>(p, decoder.clone(), words, x, y).ok_or(KernelError::ParameterLength)?;
+        each_row::<E>(p, decoder.clone(), (words, whole), x, y).ok_or(KernelError::ParameterLength)?;
     }
     Ok(())
 }
 
-/// One row.
+/// One row. Runs are `whole` when only a row's last one is no whole number of blocks.
 fn each_row<E: Dot>(
     p: &FullyConnected<'_>,
     mut decoder: Decoder<'_>,
-    words: &mut [u32],
+    (words, whole): (&mut [u32], bool),
     x: &[i8],
     y: &mut [i8],
 ) -> Option<()> {
@@ -76,10 +74,12 @@ fn each_row<E: Dot>(
     }
     let scaling = Scaling::new(&p.linear, Rounding::Once);
     let add = |first: usize, weights: &[i8], sum: i32| {
+        if !whole {
+            return one_by_one(x.get(first..).unwrap_or_default(), weights, sum);
+        }
         let (whole, rest) = weights.as_chunks::<BLOCK>();
         let sum = E::dot(words.get((first / BLOCK).wrapping_mul(E::WORDS)..).unwrap_or_default(), whole, sum);
-        let products = tail.iter().zip(rest).map(|(x, w)| i32::from(*x).wrapping_mul(i32::from(*w)));
-        products.fold(sum, i32::wrapping_add)
+        one_by_one(tail, rest, sum)
     };
     if let Weights::Dense(weights) = p.linear.weights {
         let mut filters = weights.chunks_exact(channels.max(1));
@@ -97,4 +97,11 @@ fn each_row<E: Dot>(
         *y = scale.finish_once(sum);
     }
     Some(())
+}
+
+/// `sum` plus the products of `x` and `w`.
+#[inline(never)]
+fn one_by_one(x: &[i8], w: &[i8], sum: i32) -> i32 {
+    let products = x.iter().zip(w).map(|(x, w)| i32::from(*x).wrapping_mul(i32::from(*w)));
+    products.fold(sum, i32::wrapping_add)
 }

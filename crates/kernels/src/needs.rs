@@ -1,0 +1,90 @@
+//! Scratch memory, in bytes at a multiple of 4, without which the kernels of [`crate::active`] refuse to run. Planners
+//! grant what [`crate::scratch`] says, which is enough for every core.
+
+pub use this::{conv2d, depthwise_conv2d, fully_connected};
+
+use crate::Weights;
+
+/// What the addresses of packages and arenas must be multiples of.
+pub const ALIGNMENT: usize = if cfg!(dtmm_isa = "portable") { 1 } else { 4 };
+
+/// Channels of a run; 0 for dense weights.
+#[cfg_attr(dtmm_isa = "portable", expect(dead_code, reason = "hosts need no scratch memory"))]
+const fn group(weights: &Weights<'_>) -> usize {
+    match *weights {
+        Weights::Dense(_) => 0,
+        Weights::Bitmap { group, .. } | Weights::Gaps { group, .. } => group,
+    }
+}
+
+#[cfg(any(dtmm_isa = "v6m", dtmm_isa = "v7m", dtmm_isa = "dsp"))]
+mod this {
+    use crate::cortex_m::depthwise_scratch_len;
+    #[cfg(dtmm_isa = "dsp")]
+    use crate::cortex_m::dsp::Dsp as Fast;
+    #[cfg(not(dtmm_isa = "dsp"))]
+    use crate::cortex_m::pairs::Pairs as Fast;
+    use crate::tiled::{Geometry, dot_scratch_len, scratch_len};
+    use crate::{Conv2d, FullyConnected};
+
+    /// For a convolution.
+    pub fn conv2d(p: &Conv2d<'_>) -> usize {
+        scratch_len::<Fast>(&Geometry::of(p), super::group(&p.linear.weights))
+    }
+
+    /// For a depthwise convolution; 0 where the reference kernel runs.
+    pub fn depthwise_conv2d(p: &Conv2d<'_>) -> usize {
+        if p.input.c == p.output.c { depthwise_scratch_len(p.input.c, &p.window) } else { 0 }
+    }
+
+    /// For a fully connected layer.
+    pub fn fully_connected(p: &FullyConnected<'_>) -> usize {
+        dot_scratch_len::<Fast>(p.input_channels)
+    }
+}
+
+#[cfg(dtmm_isa = "mve")]
+mod this {
+    use crate::mve::geometry;
+    use crate::{Conv2d, FullyConnected};
+
+    /// For a convolution.
+    pub fn conv2d(p: &Conv2d<'_>) -> usize {
+        geometry::conv2d_scratch(&p.input, &p.output, &p.window, super::group(&p.linear.weights))
+    }
+
+    /// For a depthwise convolution; 0 where the reference kernel runs.
+    pub fn depthwise_conv2d(p: &Conv2d<'_>) -> usize {
+        if geometry::takes_depthwise(&p.input, &p.output) {
+            geometry::depthwise_scratch(&p.output, &p.window)
+        } else {
+            0
+        }
+    }
+
+    /// For a fully connected layer.
+    pub fn fully_connected(_: &FullyConnected<'_>) -> usize {
+        0
+    }
+}
+
+/// On hosts the reference kernels run where scratch memory is missing.
+#[cfg(dtmm_isa = "portable")]
+mod this {
+    use crate::{Conv2d, FullyConnected};
+
+    /// For a convolution.
+    pub fn conv2d(_: &Conv2d<'_>) -> usize {
+        0
+    }
+
+    /// For a depthwise convolution.
+    pub fn depthwise_conv2d(_: &Conv2d<'_>) -> usize {
+        0
+    }
+
+    /// For a fully connected layer.
+    pub fn fully_connected(_: &FullyConnected<'_>) -> usize {
+        0
+    }
+}
