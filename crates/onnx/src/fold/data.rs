@@ -141,16 +141,16 @@ pub(super) fn slice(call: &Call) -> Result<Const, Fault> {
         return bad("starts or ends are missing");
     };
     let (which, steps) = (call.ints("axes", 3)?, call.ints("steps", 4)?);
-    let mut steps_of = strides(&c.dims);
     let mut dims = c.dims.clone();
-    let mut offset = 0;
+    let mut taken: Vec<Vec<usize>> = dims.iter().map(|&size| (0..size).collect()).collect();
     for r in ranges(&c.dims, &starts, &ends, which.as_deref(), steps.as_deref())? {
-        offset += r.begin * steps_of[r.axis];
-        dims[r.axis] = (r.end - r.begin).div_ceil(r.step);
-        steps_of[r.axis] *= r.step;
+        dims[r.axis] = r.count;
+        taken[r.axis] = r.positions().collect();
     }
     call.count(&dims)?;
-    let indices: Vec<usize> = gather_indices(&dims, &steps_of).into_iter().map(|i| i + offset).collect();
+    let indices = taken.iter().zip(strides(&c.dims)).fold(vec![0], |lead: Vec<usize>, (positions, step)| {
+        lead.iter().flat_map(|l| positions.iter().map(move |p| l + p * step)).collect()
+    });
     pick(c, dims, &indices)
 }
 

@@ -12,8 +12,34 @@ use crate::view::{Groups, View};
 pub(crate) struct Range {
     pub(crate) axis: usize,
     pub(crate) begin: usize,
-    pub(crate) end: usize,
-    pub(crate) step: usize,
+    pub(crate) count: usize,
+    /// Never 0; negative steps walk backwards from `begin`.
+    pub(crate) step: i64,
+}
+
+impl Range {
+    fn of(axis: usize, size: usize, [start, end, step]: [i64; 3]) -> Self {
+        let size = size as i64;
+        let wrap = |v: i64| if v < 0 { v.saturating_add(size) } else { v };
+        let (begin, span) = match step > 0 {
+            true => {
+                let begin = wrap(start).clamp(0, size);
+                (begin, wrap(end).clamp(0, size) - begin)
+            }
+            false => {
+                let begin = wrap(start).clamp(-1, size - 1);
+                (begin, begin - wrap(end).clamp(-1, size - 1))
+            }
+        };
+        let step = step.clamp(-size.max(1), size.max(1));
+        let count = (span.max(0) as u64).div_ceil(step.unsigned_abs()) as usize;
+        Range { axis, begin: begin.max(0) as usize, count, step }
+    }
+
+    /// The positions taken, in order.
+    pub(crate) fn positions(self) -> impl Iterator<Item = usize> + Clone {
+        (0..self.count as i64).map(move |i| (self.begin as i64 + i * self.step) as usize)
+    }
 }
 
 /// Resolves ONNX slice parameters: negative indices, clamping, default axes and steps.
@@ -33,13 +59,10 @@ pub(crate) fn ranges(
     for i in 0..count {
         let axis = axis(which.map_or(i as i64, |w| w[i]), dims.len())?;
         let step = steps.map_or(1, |s| s[i]);
-        if step <= 0 {
-            return unsupported(format!("step {step}, only positive steps are supported"));
+        if step == 0 {
+            return bad("a step is zero");
         }
-        let size = dims[axis] as i64;
-        let wrap = |v: i64| (if v < 0 { v.saturating_add(size) } else { v }).clamp(0, size) as usize;
-        let (begin, end) = (wrap(starts[i]), wrap(ends[i]));
-        out.push(Range { axis, begin, end: end.max(begin), step: step.min(size.max(1)) as usize });
+        out.push(Range::of(axis, dims[axis], [starts[i], ends[i], step]));
     }
     Ok(out)
 }
@@ -67,12 +90,15 @@ fn cut(
     let mut dims = dims.to_vec();
     let (mut begin, mut end, mut stride) = ([0; 4], n.shape(x), [1; 4]);
     for r in ranges {
-        if r.begin >= r.end {
+        if r.count == 0 {
             return bad(format!("it takes nothing of axis {} (size {})", r.axis, dims[r.axis]));
         }
+        let Ok(step @ 1..) = usize::try_from(r.step) else {
+            return unsupported(format!("step {}, only positive steps are supported", r.step));
+        };
         let at = own_axis(groups, r.axis, &dims)?;
-        (begin[at], end[at], stride[at]) = (r.begin, r.end, r.step);
-        dims[r.axis] = (r.end - r.begin).div_ceil(r.step);
+        (begin[at], end[at], stride[at]) = (r.begin, r.begin + (r.count - 1) * step + 1, step);
+        dims[r.axis] = r.count;
     }
     let op = Op::Slice { begin, end, stride };
     let y = match part {
@@ -111,7 +137,7 @@ pub(crate) fn split(n: &mut NodeImport) -> Result<Vec<Value>, Fault> {
     let mut begin = 0;
     let mut outputs = vec![];
     for (i, size) in sizes.into_iter().enumerate() {
-        let range = Range { axis, begin, end: begin + size, step: 1 };
+        let range = Range { axis, begin, count: size, step: 1 };
         let (tensor, view) = cut(n, x, &groups, &dims, &[range], Some(format!("split{i}")))?;
         outputs.push(Value::Act(Act { tensor, view }));
         begin += size;

@@ -206,3 +206,19 @@ fn constants_with_a_batch_axis_are_refused() {
     let model = Model::new(&[-1, 3]).floats("c", &[4, 3]).node("Add", &["x", "c"], "y");
     assert!(model.import().expect_err("an error").to_string().contains("batch axis"));
 }
+
+#[test]
+fn reversed_constants_are_evaluated() {
+    // PyTorch stores pads last axis first and turns them round in the graph.
+    let model = Model::new(&[-1, 2, 4, 4])
+        .indices("reversed", &[0, 0, 3, 0, 0, 0, 1, 0])
+        .indices("start", &[-1])
+        .indices("end", &[i64::MIN + 1])
+        .indices("axis", &[0])
+        .indices("step", &[-1])
+        .node("Slice", &["reversed", "start", "end", "axis", "step"], "pads")
+        .node("Pad", &["x", "pads"], "y");
+    let graph = model.import().expect("a graph");
+    let Op::Pad { before, after, .. } = graph.nodes[0].op else { panic!("no padding") };
+    assert_eq!((before, after), ([0, 0, 0, 1], [0, 0, 0, 3]));
+}
