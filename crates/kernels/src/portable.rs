@@ -1,6 +1,6 @@
 //! Kernels in plain Rust for any processor, written so that compilers turn the inner loops into vector code.
 
-use crate::tiled::{self, Dot, Engine, Filter, Geometry, LANES, Rounding};
+use crate::tiled::{self, Dot, Engine, Filter, Geometry, Groups, LANES, Rounding};
 use crate::{Conv2d, FullyConnected, KernelError};
 
 /// Rows of 16-bit values, pixel after pixel, so that whole kernel rows are one run.
@@ -91,10 +91,13 @@ impl Dot for Portable {
         words.iter_mut().zip(values).for_each(|(to, from)| *to = from);
     }
 
-    fn dot(words: &[u32], weights: &[[i8; 4]], sum: i32) -> i32 {
-        let values: &[i16] = bytemuck::try_cast_slice(words).unwrap_or_default();
-        let products = values.iter().zip(weights.as_flattened()).map(|(x, w)| i32::from(*x) * i32::from(*w));
-        products.fold(sum, i32::wrapping_add)
+    fn dot(groups: &Groups<'_>, sum: i32) -> i32 {
+        groups.fold(sum, |sum, words: &[[u32; 2]], weights| {
+            let values: &[i16] = bytemuck::cast_slice(words.as_flattened());
+            let products =
+                values.iter().zip(weights.as_flattened()).map(|(x, w)| i32::from(*x) * i32::from(*w));
+            products.fold(sum, i32::wrapping_add)
+        })
     }
 }
 

@@ -6,7 +6,9 @@
 //! of channels, and the inner loop is the same for every shape.
 
 use super::cells::{self, Layout, Source};
-use crate::tiled::{self, BLOCK, Dot, Engine, Filter, Geometry, LANES, Out, Rounding, Scale, Scaling};
+use crate::tiled::{
+    self, BLOCK, Dot, Engine, Filter, Geometry, Groups, LANES, Out, Rounding, Scale, Scaling,
+};
 use crate::{Conv2d, FullyConnected, KernelError};
 
 /// The instruction set.
@@ -86,8 +88,8 @@ impl Dot for Dsp {
         words.iter_mut().zip(cell).for_each(|(to, from)| *to = from);
     }
 
-    fn dot(words: &[u32], weights: &[[i8; 4]], sum: i32) -> i32 {
-        arithmetic::dot(words.as_chunks().0, weights, sum)
+    fn dot(groups: &Groups<'_>, sum: i32) -> i32 {
+        arithmetic::dot(groups, sum)
     }
 }
 
@@ -105,7 +107,7 @@ mod arithmetic {
     use core::ptr;
 
     use super::{BLOCK, Dsp, Source};
-    use crate::tiled::{Filter, Out, Run, Scale, Scaling, Short, apply_by_tiles};
+    use crate::tiled::{Filter, Groups, Out, Run, Scale, Scaling, Short, apply_by_tiles};
 
     /// Bytes 0 and 2 as signed 16-bit halves.
     #[inline(always)]
@@ -148,20 +150,22 @@ mod arithmetic {
         }
     }
 
-    /// `sum` plus the products of cells and weights.
-    pub fn dot(cells: &[[u32; 2]], weights: &[[i8; 4]], sum: i32) -> i32 {
-        let blocks = cells.len().min(weights.len());
-        // SAFETY: both slices have as many blocks.
-        unsafe { add_products(cells.as_ptr(), weights.as_ptr(), blocks, sum) }
+    /// `sum` plus the products of the stored groups.
+    pub fn dot(groups: &Groups<'_>, sum: i32) -> i32 {
+        let (cells, weights) = (groups.words().as_ptr(), groups.weights().as_ptr());
+        // SAFETY: `Groups` have a stored group of at least a block, cells for each group up to the last stored one and
+        // weights for each stored one.
+        unsafe { add_groups(cells, weights, groups.blocks(), sum, groups.bits()) }
     }
 
-    /// `sum` plus the products of `blocks` cells and words of weights.
+    /// `sum` plus the products of the groups of `blocks` cells whose bit is set, the first in the lowest bit.
     #[unsafe(naked)]
-    unsafe extern "C" fn add_products(
-        cells: *const [u32; 2],
+    unsafe extern "C" fn add_groups(
+        cells: *const u32,
         weights: *const [i8; 4],
         blocks: usize,
         sum: i32,
+        bits: u32,
     ) -> i32 {
         naked_asm!(
             ".macro DTMM_TWO_BLOCKS",
@@ -177,30 +181,55 @@ mod arithmetic {
             "smlad r3, r8, r12, r3",
             "smlad r3, r9, r5, r3",
             ".endm",
-            "push {{r4-r9, lr}}",
-            "subs r2, #4",
-            "blt 3f",
-            "2:",
-            "DTMM_TWO_BLOCKS",
-            "DTMM_TWO_BLOCKS",
-            "subs r2, #4",
-            "bge 2b",
-            "3:",
-            "adds r2, #4",
-            "beq 5f",
-            "4:",
+            ".macro DTMM_ONE_BLOCK",
             "ldr r4, [r1], #4",
             "ldmia r0!, {{r6, r7}}",
             "sxtb16 r12, r4",
             "sxtb16 r4, r4, ror #8",
             "smlad r3, r6, r12, r3",
             "smlad r3, r7, r4, r3",
-            "subs r2, #1",
-            "bne 4b",
+            ".endm",
+            "push {{r4-r11, lr}}",
+            // Bits from the highest on; the bytes of a group's cells.
+            "ldr r10, [sp, #36]",
+            "rbit r10, r10",
+            "lsl r11, r2, #3",
+            "cmp r2, #1",
+            "beq 7f",
+            "2:",
+            "clz r5, r10",
+            "lsl r10, r5",
+            "mla r0, r5, r11, r0",
+            "subs lr, r2, #4",
+            "blt 4f",
+            "3:",
+            "DTMM_TWO_BLOCKS",
+            "DTMM_TWO_BLOCKS",
+            "subs lr, #4",
+            "bge 3b",
+            "4:",
+            "adds lr, #4",
+            "beq 6f",
             "5:",
+            "DTMM_ONE_BLOCK",
+            "subs lr, #1",
+            "bne 5b",
+            "6:",
+            "lsls r10, r10, #1",
+            "bne 2b",
+            "b 8f",
+            "7:",
+            "clz r5, r10",
+            "lsl r10, r5",
+            "add r0, r0, r5, lsl #3",
+            "DTMM_ONE_BLOCK",
+            "lsls r10, r10, #1",
+            "bne 7b",
+            "8:",
             "mov r0, r3",
-            "pop {{r4-r9, pc}}",
+            "pop {{r4-r11, pc}}",
             ".purgem DTMM_TWO_BLOCKS",
+            ".purgem DTMM_ONE_BLOCK",
         )
     }
 
@@ -395,7 +424,7 @@ mod arithmetic {
 #[cfg(not(dtmm_isa = "dsp"))]
 mod arithmetic {
     use super::{BLOCK, CELL, Dsp, Source};
-    use crate::tiled::{Filter, Out, Scale, Scaling, apply_by_tiles};
+    use crate::tiled::{Filter, Groups, Out, Scale, Scaling, apply_by_tiles};
 
     pub fn even_bytes(word: u32) -> u32 {
         let [a, _, b, _] = word.to_le_bytes().map(|b| i16::from(b.cast_signed()) as u16);
@@ -410,10 +439,12 @@ mod arithmetic {
         }
     }
 
-    pub fn dot(cells: &[[u32; 2]], weights: &[[i8; 4]], sum: i32) -> i32 {
-        cells.iter().zip(weights).fold(sum, |sum, (cell, w)| {
-            let w = super::halves(u32::from_le_bytes(w.map(i8::cast_unsigned)));
-            sum.wrapping_add(dual(cell[0], w[0])).wrapping_add(dual(cell[1], w[1]))
+    pub fn dot(groups: &Groups<'_>, sum: i32) -> i32 {
+        groups.fold(sum, |sum, cells, weights| {
+            cells.iter().zip(weights).fold(sum, |sum, (cell, w): (&[u32; 2], _)| {
+                let w = super::halves(u32::from_le_bytes(w.map(i8::cast_unsigned)));
+                sum.wrapping_add(dual(cell[0], w[0])).wrapping_add(dual(cell[1], w[1]))
+            })
         })
     }
 

@@ -5,8 +5,8 @@
 
 use core::arch::asm;
 
-use super::index::Index;
 use super::single::multiply_once;
+use crate::tiled::Index;
 use crate::{FullyConnected, KernelError, Linear, Weights};
 
 /// As [`crate::reference::fully_connected_s8`]; no scratch memory is used.

@@ -18,9 +18,6 @@ mod depthwise;
 mod elementwise;
 #[cfg(dtmm_isa = "mve")]
 mod fully_connected;
-#[cfg(any(dtmm_isa = "mve", test))]
-#[cfg_attr(not(dtmm_isa = "mve"), allow(dead_code))]
-mod index;
 #[cfg(dtmm_isa = "mve")]
 mod memory;
 #[cfg(dtmm_isa = "mve")]

@@ -7,8 +7,8 @@
 //! another filter follows.
 
 use super::geometry::{filter_words, in_words};
-use super::index::Index;
 use super::memory::halves;
+use crate::tiled::Index;
 use crate::{KernelError, Linear, Weights, Window};
 
 /// Another filter follows in the table.

@@ -1,9 +1,9 @@
 //! Fully connected layers, row by row.
 
 use super::finish::{Rounding, Scaling};
-use super::geometry::{BLOCK, Geometry};
-use super::runs::Decoder;
-use crate::{FullyConnected, KernelError, Shape, Weights, Window};
+use super::geometry::BLOCK;
+use super::index::Index;
+use crate::{FullyConnected, KernelError, Weights};
 
 /// What an instruction set brings to dot products.
 pub(crate) trait Dot {
@@ -13,8 +13,58 @@ pub(crate) trait Dot {
     /// Brings a block of channels into the form that [`Dot::dot`] reads.
     fn prepare(block: [i8; 4], words: &mut [u32]);
 
-    /// `sum` plus the products of whole blocks: [`Dot::WORDS`] words for each four weights.
-    fn dot(words: &[u32], weights: &[[i8; 4]], sum: i32) -> i32;
+    /// `sum` plus the products of the stored groups.
+    fn dot(groups: &Groups<'_>, sum: i32) -> i32;
+}
+
+/// Groups of prepared channels of which some have weights. Made in this file alone: at least one group is stored and has
+/// at least one block; there are [`Dot::WORDS`] words for each block of every group up to the last stored one, and
+/// weights for each block of every stored group.
+pub(crate) struct Groups<'a> {
+    words: &'a [u32],
+    bits: u32,
+    blocks: usize,
+    weights: &'a [[i8; BLOCK]],
+}
+
+/// For assembler.
+#[cfg(any(dtmm_isa = "dsp", dtmm_isa = "v7m", dtmm_isa = "v6m"))]
+impl<'a> Groups<'a> {
+    /// The prepared channels.
+    pub fn words(&self) -> &'a [u32] {
+        self.words
+    }
+
+    /// Which groups are stored, the first in the lowest bit.
+    pub fn bits(&self) -> u32 {
+        self.bits
+    }
+
+    /// Blocks of a group.
+    pub fn blocks(&self) -> usize {
+        self.blocks
+    }
+
+    /// The weights of the stored groups.
+    pub fn weights(&self) -> &'a [[i8; BLOCK]] {
+        self.weights
+    }
+}
+
+impl Groups<'_> {
+    /// Calls `add` with the words and weights of each stored group, `N` words for each block.
+    #[inline(always)]
+    pub fn fold<const N: usize>(
+        &self,
+        sum: i32,
+        mut add: impl FnMut(i32, &[[u32; N]], &[[i8; BLOCK]]) -> i32,
+    ) -> i32 {
+        let blocks = self.blocks.max(1);
+        let mut weights = self.weights.chunks_exact(blocks);
+        let groups = self.words.as_chunks().0.chunks_exact(blocks).enumerate();
+        let stored = groups.filter(|(i, _)| self.bits >> (i & 31) & 1 == 1);
+        stored.fold(sum, |sum, (_, words)| add(sum, words, weights.next().unwrap_or_default()))
+    }
 }
 
 /// Bytes of scratch memory of [`fully_connected`], a multiple of 4.
@@ -40,63 +90,135 @@ pub(crate) fn fully_connected<E: Dot>(
         return Err(KernelError::ActivationLength);
     }
     p.linear.check(filters)?;
-    let row = Shape { h: 1, w: 1, c: channels };
-    let g = Geometry::new(&row, &Shape { c: filters, ..row }, &Window::POINT);
-    let decoder = Decoder::new(&p.linear.weights, &g, filters)?;
-    let group = match p.linear.weights {
-        Weights::Dense(_) => channels,
-        Weights::Bitmap { group, .. } | Weights::Gaps { group, .. } => group,
-    };
+    let runs = Runs::new(&p.linear.weights, channels, filters).ok_or(KernelError::ParameterLength)?;
     let words =
         scratch.get_mut(..scratch_len::<E>(channels)).and_then(|s| bytemuck::try_cast_slice_mut(s).ok());
     let words: &mut [u32] = words.ok_or(KernelError::Scratch)?;
-    let whole = group >= channels || group.is_multiple_of(BLOCK);
     let mut outputs = y.chunks_exact_mut(filters.max(1));
     for x in x.chunks_exact(channels.max(1)) {
         let y = outputs.next().ok_or(KernelError::ActivationLength)?;
-        each_row::<E>(p, decoder.clone(), (words, whole), x, y).ok_or(KernelError::ParameterLength)?;
+        each_row::<E>(p, runs.clone(), words, x, y).ok_or(KernelError::ParameterLength)?;
     }
     Ok(())
 }
 
-/// One row. Runs are `whole` when only a row's last one is no whole number of blocks.
+/// One row.
 fn each_row<E: Dot>(
     p: &FullyConnected<'_>,
-    mut decoder: Decoder<'_>,
-    (words, whole): (&mut [u32], bool),
+    mut runs: Runs<'_>,
+    words: &mut [u32],
     x: &[i8],
     y: &mut [i8],
 ) -> Option<()> {
-    let channels = p.input_channels;
-    let (blocks, tail) = x.as_chunks::<BLOCK>();
+    let (blocks, tail) = x.as_chunks();
     for (to, block) in words.chunks_exact_mut(E::WORDS.max(1)).zip(blocks) {
         E::prepare(*block, to);
     }
+    let dense = matches!(runs.index, Index::Dense);
     let scaling = Scaling::new(&p.linear, Rounding::Once);
-    let add = |first: usize, weights: &[i8], sum: i32| {
-        if !whole {
-            return one_by_one(x.get(first..).unwrap_or_default(), weights, sum);
-        }
-        let (whole, rest) = weights.as_chunks::<BLOCK>();
-        let sum = E::dot(words.get((first / BLOCK).wrapping_mul(E::WORDS)..).unwrap_or_default(), whole, sum);
-        one_by_one(tail, rest, sum)
-    };
-    if let Weights::Dense(weights) = p.linear.weights {
-        let mut filters = weights.chunks_exact(channels.max(1));
-        for (o, y) in y.iter_mut().enumerate() {
-            let scale = scaling.filter(o);
-            let sum = add(0, filters.next().unwrap_or_default(), scale.bias);
-            *y = scale.finish_once(sum);
-        }
-        return Some(());
-    }
     for (o, y) in y.iter_mut().enumerate() {
         let scale = scaling.filter(o);
-        let mut sum = scale.bias;
-        decoder.each_run(channels, |first, weights| sum = add(first, weights, sum))?;
+        let sum = if dense && tail.is_empty() {
+            let (weights, _) = runs.take(x.len())?.as_chunks();
+            E::dot(&Groups { words, bits: 1, blocks: blocks.len(), weights }, scale.bias)
+        } else {
+            runs.filter::<E>(words, x, scale.bias)?
+        };
         *y = scale.finish_once(sum);
     }
     Some(())
+}
+
+/// What has not been read yet of a layer's weights.
+#[derive(Clone)]
+struct Runs<'a> {
+    index: Index<'a>,
+    weights: &'a [i8],
+    /// Channels of a run.
+    group: usize,
+    /// True when runs begin with a block.
+    aligned: bool,
+    /// Runs of a filter that are whole groups of whole blocks, and their channels.
+    whole: [usize; 2],
+}
+
+/// Runs that are taken from the index at once.
+const TAKE: usize = 24;
+
+impl<'a> Runs<'a> {
+    /// `None` when the group is 0 or dense weights have another length than the filters.
+    #[inline(always)]
+    fn new(weights: &Weights<'a>, channels: usize, filters: usize) -> Option<Self> {
+        let (index, group, weights) = match *weights {
+            Weights::Dense(w) if channels.checked_mul(filters) == Some(w.len()) => {
+                (Index::Dense, channels, w)
+            }
+            Weights::Dense(_) => return None,
+            Weights::Bitmap { group, bitmap, runs } => (Index::bitmap(bitmap), group, runs),
+            Weights::Gaps { group, gaps, runs } => (Index::gaps(gaps), group, runs),
+        };
+        let aligned = group >= channels || group.is_multiple_of(BLOCK);
+        let several = aligned && group < channels;
+        let whole = if several { channels.checked_div(group)? } else { 0 };
+        (group > 0).then_some(Runs {
+            index,
+            weights,
+            group,
+            aligned,
+            whole: [whole, whole.wrapping_mul(group)],
+        })
+    }
+
+    /// `sum` plus the products of a row with the next filter; `None` when the index or the weights end too soon.
+    #[inline(never)]
+    fn filter<E: Dot>(&mut self, mut words: &[u32], x: &[i8], mut sum: i32) -> Option<i32> {
+        let [mut left, channels] = self.whole;
+        let blocks = self.group / BLOCK;
+        while left > 0 {
+            let n = left.min(TAKE);
+            let bits = self.index.take(n)?;
+            let (now, behind) = words.split_at_checked(blocks.wrapping_mul(E::WORDS).wrapping_mul(n))?;
+            if bits != 0 {
+                let stored = (bits.count_ones() as usize).wrapping_mul(self.group);
+                let weights = self.take(stored)?.as_chunks().0;
+                sum = E::dot(&Groups { words: now, bits, blocks, weights }, sum);
+            }
+            words = behind;
+            left = left.wrapping_sub(n);
+        }
+        let mut x = x.get(channels..)?;
+        while !x.is_empty() {
+            let (now, behind) = x.split_at_checked(self.group.min(x.len()))?;
+            if self.index.take(1)? == 1 {
+                let weights = self.take(now.len())?;
+                sum = self.one_run::<E>(words, now, weights, sum);
+            }
+            x = behind;
+        }
+        Some(sum)
+    }
+
+    #[inline(always)]
+    fn take(&mut self, n: usize) -> Option<&'a [i8]> {
+        let (weights, rest) = self.weights.split_at_checked(n)?;
+        self.weights = rest;
+        Some(weights)
+    }
+
+    /// `sum` plus the products of a run that is not one of several; `words` are those of `x` when runs begin with a block.
+    fn one_run<E: Dot>(&self, words: &[u32], x: &[i8], weights: &[i8], sum: i32) -> i32 {
+        if !self.aligned {
+            return one_by_one(x, weights, sum);
+        }
+        let (weights, rest) = weights.as_chunks();
+        let sum = match words.get(..weights.len().wrapping_mul(E::WORDS)) {
+            Some(words) if !weights.is_empty() => {
+                E::dot(&Groups { words, bits: 1, blocks: weights.len(), weights }, sum)
+            }
+            _ => sum,
+        };
+        one_by_one(x.as_chunks::<BLOCK>().1, rest, sum)
+    }
 }
 
 /// `sum` plus the products of `x` and `w`.

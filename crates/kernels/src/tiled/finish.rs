@@ -76,8 +76,10 @@ impl Scaling<'_> {
         }
     }
 
-    /// As [`Scale::finish`] for filter `o`, whose [`Scale::numbers`] the caller kept.
-    #[inline(always)]
+    /// As [`Scale::finish`] for filter `o`, whose [`Scale::numbers`] the caller kept. Where there is assembler, that runs
+    /// for nearly all outputs.
+    #[cfg_attr(any(dtmm_isa = "dsp", dtmm_isa = "v7m"), inline(never))]
+    #[cfg_attr(not(any(dtmm_isa = "dsp", dtmm_isa = "v7m")), inline(always))]
     pub fn finish_numbers(
         &self,
         [multiplier, shift]: [u32; 2],

@@ -9,14 +9,17 @@ mod dot;
 mod engine;
 mod finish;
 mod geometry;
+mod index;
 mod runs;
 
-pub(crate) use dot::{Dot, fully_connected, scratch_len as dot_scratch_len};
+pub(crate) use dot::{Dot, Groups, fully_connected, scratch_len as dot_scratch_len};
 pub(crate) use engine::{Engine, Filter, Out, apply_by_tiles};
 #[cfg(any(dtmm_isa = "dsp", dtmm_isa = "v7m"))]
 pub(crate) use finish::Short;
 pub(crate) use finish::{Rounding, Scale, Scaling};
 pub(crate) use geometry::{BLOCK, Geometry, LANES};
+#[cfg(dtmm_isa = "mve")]
+pub(crate) use index::Index;
 pub(crate) use runs::Run;
 
 use crate::{Conv2d, KernelError, Weights};

@@ -159,79 +159,37 @@ impl<'a> Decoder<'a> {
     /// zeros.
     #[inline(never)]
     fn list_padded(&mut self, w: &mut Workspace<'_>, listed: &mut usize) -> Option<usize> {
-        let (channels, blocks) = (w.geometry.input.c, w.geometry.blocks);
-        let (padded, _) = w.padded.as_chunks_mut::<BLOCK>();
         let mut list = List { runs: &mut *w.runs, len: 0, end: usize::MAX };
+        w.padded.fill(0);
         let mut used = 0usize;
         for tap in w.taps {
-            let end = used.wrapping_add(blocks);
-            let to = padded.get_mut(used..end)?;
-            let stored = if self.group < channels {
-                self.copy_groups(channels, to.as_flattened_mut())?
-            } else {
-                let stored = self.index.next()?;
-                if stored {
-                    let (weights, rest) = self.weights.split_at_checked(channels)?;
-                    self.weights = rest;
-                    copy_position(weights, to);
-                }
-                stored
-            };
-            if stored {
-                list.push(&w.place, *tap as usize, blocks)?;
+            let end = used.wrapping_add(w.geometry.blocks.wrapping_mul(BLOCK));
+            if self.copy_position(w.geometry.input.c, w.padded.get_mut(used..end)?)? {
+                list.push(&w.place, *tap as usize, w.geometry.blocks)?;
                 used = end;
             }
         }
         *listed = list.finish()?;
-        Some(used.wrapping_mul(BLOCK))
+        Some(used)
     }
 
-    /// Copies the weights of a dense filter between zeros, and takes them; their number with the zeros.
+    /// Copies the weights of a dense filter between the zeros that are there already, and takes them; their number with
+    /// the zeros.
     #[inline(never)]
     fn pad(&mut self, w: &mut Workspace<'_>) -> Option<usize> {
-        let (channels, blocks) = (w.geometry.input.c, w.geometry.blocks);
+        let (channels, step) = (w.geometry.input.c.max(1), w.geometry.blocks.wrapping_mul(BLOCK).max(1));
         let (weights, rest) = self.weights.split_at_checked(w.taps.len().wrapping_mul(channels))?;
         self.weights = rest;
-        let positions = w.padded.as_chunks_mut().0.chunks_exact_mut(blocks.max(1));
-        for (to, from) in positions.zip(weights.chunks_exact(channels.max(1))) {
-            copy_position(from, to);
+        for (to, from) in w.padded.chunks_exact_mut(step).zip(weights.chunks_exact(channels)) {
+            if let Some(to) = to.get_mut(..from.len()) {
+                to.copy_from_slice(from);
+            }
         }
         Some(w.padded.len())
     }
 
-    /// Calls `run` with the first channel and the weights of each run of the next filter, which has one position;
-    /// neighbouring groups are one run. `None` when the index or the weights end too soon.
-    #[inline(always)]
-    pub fn each_run(&mut self, channels: usize, mut run: impl FnMut(usize, &[i8])) -> Option<()> {
-        let mut first = 0;
-        while first < channels {
-            let mut end = first;
-            let mut gap = 0;
-            while end < channels {
-                let len = if self.group < channels.wrapping_sub(end) {
-                    self.group
-                } else {
-                    channels.wrapping_sub(end)
-                };
-                if !self.index.next()? {
-                    gap = len;
-                    break;
-                }
-                end = end.wrapping_add(len);
-            }
-            if end > first {
-                let (weights, rest) = self.weights.split_at_checked(end.wrapping_sub(first))?;
-                self.weights = rest;
-                run(first, weights);
-            }
-            first = end.wrapping_add(gap);
-        }
-        Some(())
-    }
-
-    /// Copies the groups of one kernel position to their channels, zeros to the others; false when there are none.
-    fn copy_groups(&mut self, channels: usize, to: &mut [i8]) -> Option<bool> {
-        to.fill(0);
+    /// Copies the weights of one kernel position to their channels; false when there are none.
+    fn copy_position(&mut self, channels: usize, to: &mut [i8]) -> Option<bool> {
         let (mut first, mut any) = (0, false);
         while first < channels {
             let len = self.group.min(channels.wrapping_sub(first));
@@ -245,19 +203,6 @@ impl<'a> Decoder<'a> {
             first = end;
         }
         Some(any)
-    }
-}
-
-/// Copies all weights of one kernel position; behind the last one come zeros.
-#[inline(always)]
-fn copy_position(weights: &[i8], to: &mut [[i8; BLOCK]]) {
-    let (blocks, tail) = weights.as_chunks();
-    if !blocks.is_empty() {
-        to.iter_mut().zip(blocks).for_each(|(to, from)| *to = *from);
-    }
-    let at = |i: usize| tail.get(i).copied().unwrap_or(0);
-    if let Some(last) = to.get_mut(blocks.len()) {
-        *last = [at(0), at(1), at(2), 0];
     }
 }
 

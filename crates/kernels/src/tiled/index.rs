@@ -2,7 +2,7 @@
 
 /// A run index and the place up to which it has been read.
 #[derive(Clone, Copy)]
-pub(super) enum Index<'a> {
+pub(crate) enum Index<'a> {
     /// All runs.
     Dense,
     /// A bitmap and the next bit.
@@ -13,7 +13,7 @@ pub(super) enum Index<'a> {
 
 /// A gap index.
 #[derive(Clone, Copy)]
-pub(super) struct Gaps<'a> {
+pub(crate) struct Gaps<'a> {
     bytes: &'a [u8],
     /// Runs that are not stored before the next event.
     absent: u32,

@@ -1,0 +1,36 @@
+//! The same without the instructions.
+
+use super::{BIAS, CELL, Pairs};
+use crate::tiled::{Filter, Out, Scale, Scaling, apply_by_tiles};
+
+pub type Row = ();
+
+pub fn start(_: &mut Row, _: [usize; 2], _: &Out, _: &Scaling<'_>) {}
+
+pub fn apply(row: &mut Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &Out, y: &mut [i8]) {
+    apply_by_tiles::<Pairs>(row, filter, scale, out, y);
+}
+
+pub fn sum(_: &mut Row, filter: &Filter<'_>, bias: i32, first: usize, plane: usize) -> [i32; 4] {
+    let low = super::low_bias(filter, bias);
+    let mut sums = [low, low, bias, bias];
+    let (mut weights, _) = filter.weights().as_chunks::<2>();
+    let [a, b, c, d] = &mut sums;
+    for [offset, blocks] in filter.runs().iter().take(filter.runs().len().wrapping_sub(1)) {
+        let mut at = (*offset as usize).wrapping_add(first);
+        for _ in 0..blocks.wrapping_mul(2) {
+            let Some((w, rest)) = weights.split_first() else { return sums };
+            weights = rest;
+            let cells = filter.rows().get(at / 4..).unwrap_or_default().as_chunks::<{ CELL / 4 }>().0;
+            for ((low, high), cell) in [(&mut *a, &mut *c), (&mut *b, &mut *d)].into_iter().zip(cells) {
+                let [x0, x1] = cell.map(u32::cast_signed);
+                let products = x0.wrapping_mul(w[0].into()).wrapping_add(x1.wrapping_mul(w[1].into()));
+                let sum = products.wrapping_add(BIAS);
+                *low = low.wrapping_add(sum & 0xFFFF);
+                *high = high.wrapping_add(sum >> 16);
+            }
+            at = at.wrapping_add(plane);
+        }
+    }
+    sums
+}

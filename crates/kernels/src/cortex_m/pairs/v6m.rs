@@ -1,0 +1,189 @@
+//! The instructions of Armv6-M.
+#![allow(unsafe_code)]
+
+use core::arch::naked_asm;
+
+use super::Pairs;
+use crate::tiled::{Filter, Out, Run, Scale, Scaling, apply_by_tiles};
+
+/// The sums of the tile whose cells start `first` bytes behind the first tile's. `plane` is the engine's.
+pub fn sum(_: &mut Row, filter: &Filter<'_>, bias: i32, first: usize, plane: usize) -> [i32; 4] {
+    let low = super::low_bias(filter, bias);
+    let mut sums = [low, low, bias, bias];
+    let (runs, weights) = (filter.runs().as_ptr(), filter.weights().as_ptr());
+    let rows = filter.rows().as_ptr().cast::<u8>().wrapping_add(first);
+    // SAFETY: a `Filter` has runs that end with `END`, whose cells lie inside the row buffer for every tile of the
+    // row, and as many weights as the runs take.
+    unsafe { add_runs(sums.as_mut_ptr(), runs, weights, rows, plane.wrapping_sub(16)) }
+    sums
+}
+
+/// `sum` plus the products of the groups of `blocks` blocks whose bit is set, the first in the lowest bit.
+///
+/// # Safety
+/// At least one bit is set and a group has at least one block. There are values for each group up to the last stored
+/// one, and weights for each stored one.
+#[unsafe(naked)]
+pub unsafe extern "C" fn add_groups(
+    values: *const u32,
+    weights: *const [i8; 4],
+    blocks: usize,
+    sum: i32,
+    bits: u32,
+) -> i32 {
+    naked_asm!(
+        // Bits in r8, the bytes of a group's values in r9 and of its weights in r10, where they end in r12; weights at
+        // r1 plus 0 (r6) or 1 (r7).
+        ".macro DTMM_TWO",
+        "ldmia r0!, {{r4, r5}}",
+        "ldrsb r2, [r1, r6]",
+        "muls r4, r2, r4",
+        "adds r3, r3, r4",
+        "ldrsb r2, [r1, r7]",
+        "muls r5, r2, r5",
+        "adds r3, r3, r5",
+        "adds r1, #2",
+        ".endm",
+        "push {{r4-r7, lr}}",
+        "mov r4, r8",
+        "mov r5, r9",
+        "mov r6, r10",
+        "push {{r4-r6}}",
+        "ldr r4, [sp, #32]",
+        "mov r8, r4",
+        "lsls r2, r2, #2",
+        "mov r10, r2",
+        "lsls r2, r2, #2",
+        "mov r9, r2",
+        "movs r6, #0",
+        "movs r7, #1",
+        "2:",
+        "mov r2, r8",
+        "lsrs r2, r2, #1",
+        "mov r8, r2",
+        "bcs 3f",
+        "beq 5f",
+        "add r0, r9",
+        "b 2b",
+        "3:",
+        "mov r2, r10",
+        "adds r2, r1, r2",
+        "mov r12, r2",
+        "4:",
+        "DTMM_TWO",
+        "DTMM_TWO",
+        "cmp r1, r12",
+        "bne 4b",
+        "b 2b",
+        "5:",
+        "mov r0, r3",
+        "pop {{r4-r6}}",
+        "mov r8, r4",
+        "mov r9, r5",
+        "mov r10, r6",
+        "pop {{r4-r7, pc}}",
+        ".purgem DTMM_TWO",
+    )
+}
+
+pub type Row = ();
+
+pub fn start(_: &mut Row, _: [usize; 2], _: &Out, _: &Scaling<'_>) {}
+
+pub fn apply(row: &mut Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &Out, y: &mut [i8]) {
+    apply_by_tiles::<Pairs>(row, filter, scale, out, y);
+}
+
+/// `rest` is the plane's bytes less the 16 that the loads move on.
+#[unsafe(naked)]
+unsafe extern "C" fn add_runs(
+    sums: *mut i32,
+    runs: *const Run,
+    weights: *const i8,
+    rows: *const u8,
+    rest: usize,
+) {
+    naked_asm!(
+        // Weights at r1 + r6 and r7 + r6 (one further), r6 from -length to 0; cells at r0; sums r8-r11.
+        ".macro DTMM_PAIR",
+        "ldrsb r4, [r1, r6]",
+        "ldrsb r5, [r7, r6]",
+        "ldmia r0!, {{r2, r3}}",
+        "muls r2, r4, r2",
+        "muls r3, r5, r3",
+        "adds r2, r2, r3",
+        "add r2, r12",
+        "uxth r3, r2",
+        "add r8, r3",
+        "asrs r2, r2, #16",
+        "add r10, r2",
+        "ldmia r0!, {{r2, r3}}",
+        "muls r2, r4, r2",
+        "muls r3, r5, r3",
+        "adds r2, r2, r3",
+        "add r2, r12",
+        "uxth r3, r2",
+        "add r9, r3",
+        "asrs r2, r2, #16",
+        "add r11, r2",
+        "add r0, lr",
+        "adds r6, #2",
+        ".endm",
+        "push {{r4-r7, lr}}",
+        "mov r4, r8",
+        "mov r5, r9",
+        "mov r6, r10",
+        "mov r7, r11",
+        "push {{r4-r7}}",
+        "ldmia r0!, {{r4-r7}}",
+        "mov r8, r4",
+        "mov r9, r5",
+        "mov r10, r6",
+        "mov r11, r7",
+        "subs r0, #16",
+        "ldr r4, [sp, #36]",
+        "mov lr, r4",
+        "movs r4, #1",
+        "lsls r4, r4, #15",
+        "subs r4, #1",
+        "mov r12, r4",
+        // On the stack: the next run, the tile's cells, the sums, saved registers.
+        "sub sp, #12",
+        "str r0, [sp, #8]",
+        "str r3, [sp, #4]",
+        "mov r3, r2",
+        "1:",
+        // r1 = the next run, r3 = the run's weights.
+        "ldmia r1!, {{r0, r2}}",
+        "str r1, [sp]",
+        "ldr r4, [sp, #4]",
+        "adds r0, r0, r4",
+        "lsls r6, r2, #2",
+        "beq 5f",
+        "adds r1, r3, r6",
+        "adds r7, r1, #1",
+        "rsbs r6, r6, #0",
+        "2:",
+        "DTMM_PAIR",
+        "DTMM_PAIR",
+        "bne 2b",
+        "mov r3, r1",
+        "ldr r1, [sp]",
+        "b 1b",
+        "5:",
+        "ldr r0, [sp, #8]",
+        "mov r4, r8",
+        "mov r5, r9",
+        "mov r6, r10",
+        "mov r7, r11",
+        "stmia r0!, {{r4-r7}}",
+        "add sp, #12",
+        "pop {{r4-r7}}",
+        "mov r8, r4",
+        "mov r9, r5",
+        "mov r10, r6",
+        "mov r11, r7",
+        "pop {{r4-r7, pc}}",
+        ".purgem DTMM_PAIR",
+    )
+}
