@@ -18,11 +18,12 @@ pub(crate) fn check(package: &Package<'_>) -> Result<(), FormatError> {
     for i in 0..header.tensor_count {
         check_tensor(package, i).ok_or(FormatError::Tensor(i))?;
     }
-    for (i, port) in (0..).zip(package.ports()) {
-        let tensor = package.tensor(port).ok_or(FormatError::Port(i))?;
-        if !matches!(tensor.place, Place::Arena(_)) {
+    let mut i = 0;
+    while let Some(port) = package.port(usize::from(i)) {
+        if !matches!(&package.tensor(port), Some(Tensor { place: Place::Arena(_), .. })) {
             return Err(FormatError::Port(i));
         }
+        i = i.saturating_add(1);
     }
     for i in 0..header.layer_count {
         check_built(package, i)?;
@@ -32,7 +33,7 @@ pub(crate) fn check(package: &Package<'_>) -> Result<(), FormatError> {
 }
 
 fn check_tensor(package: &Package<'_>, index: u16) -> Option<()> {
-    let tensor = package.tensor(index)?;
+    let Some(tensor) = &package.tensor(index) else { return None };
     match tensor.arena_range() {
         Some(range) => (range.end <= package.arena_bytes()).then_some(()),
         None => matches!(tensor.place, Place::Constant(_)).then_some(()),
@@ -57,16 +58,19 @@ fn check_built(package: &Package<'_>, index: u16) -> Result<(), FormatError> {
     }
 }
 
+#[inline(never)]
 fn check_layer(package: &Package<'_>, index: u16) -> Result<(), Rule> {
-    let layer = &package.layer(index).ok_or_else(|| broken(package, index))?;
-    let y = &package.tensor(layer.output).ok_or(Rule::Tensors)?;
+    // Borrowed where they are: copies would take code and stack.
+    let Some(layer) = &package.layer(index) else { return Err(broken(package, index)) };
+    let Some(y) = &package.tensor(layer.output) else { return Err(Rule::Tensors) };
     check_memory(package, layer, y)?;
-    let x = layer.input(0).and_then(|x| package.tensor(x)).ok_or(Rule::Tensors)?;
-    check_params(package, layer, &x, y)
+    let Some(x) = &layer.input(0).and_then(|x| package.tensor(x)) else { return Err(Rule::Tensors) };
+    check_params(package, layer, x, y)
 }
 
 /// The rule that a layer breaks which cannot be read.
 #[cold]
+#[inline(never)]
 fn broken(package: &Package<'_>, index: u16) -> Rule {
     match package.record(index) {
         None => Rule::Record,
@@ -80,10 +84,12 @@ fn broken(package: &Package<'_>, index: u16) -> Rule {
 
 /// There are as many inputs as the operator takes, and output and scratch overlap nothing else, except that some
 /// operators work in place.
+#[inline(never)]
 fn check_memory(package: &Package<'_>, layer: &Layer<'_>, y: &Tensor<'_>) -> Result<(), Rule> {
     let opcode = layer.params.opcode();
     let arity = opcode.arity();
-    if layer.inputs.map(|t| t != NO_TENSOR) != [arity > 0, arity > 1] {
+    let [a, b] = layer.inputs;
+    if (a == NO_TENSOR) != (arity == 0) || (b == NO_TENSOR) != (arity < 2) {
         return Err(Rule::Tensors);
     }
     let written = y.arena_range().ok_or(Rule::Tensors)?;
@@ -93,7 +99,7 @@ fn check_memory(package: &Package<'_>, layer: &Layer<'_>, y: &Tensor<'_>) -> Res
     }
     let (mut k, mut in_place) = (0, opcode.works_in_place());
     while let Some(index) = layer.input(k) {
-        let x = package.tensor(index).ok_or(Rule::Tensors)?;
+        let Some(x) = &package.tensor(index) else { return Err(Rule::Tensors) };
         k += 1;
         let Some(read) = x.arena_range() else { continue };
         if overlap(&read, &scratch) {

@@ -19,7 +19,7 @@
 //! | then 0..=3 | padding to a multiple of 4 |
 
 use crate::bytes::{Emitter, Reader};
-use crate::fwcs::{RunShape, bitmap_bytes};
+use crate::fwcs::RunShape;
 use crate::{Clamp, Storage};
 
 /// Bytes before the arrays.
@@ -101,7 +101,7 @@ impl<'a> Weights<'a> {
             Weights::Dense(w) => {
                 positions.checked_mul(channels).and_then(|n| n.checked_mul(filters)) == Some(w.len())
             }
-            _ if group == 0 || group > channels || shape.runs() == usize::MAX => false,
+            _ if group == 0 || group > channels => false,
             Weights::Bitmap { bitmap, runs, .. } => bitmap_weights(bitmap, &shape) == Some(runs.len()),
             Weights::Gaps { gaps, runs, .. } => gap_weights(gaps, &shape) == Some(runs.len()),
         }
@@ -110,41 +110,66 @@ impl<'a> Weights<'a> {
 
 /// Weights of the runs in the bitmap; `None` when it has another length or a bit beyond the last run is set.
 fn bitmap_weights(bitmap: &[u8], shape: &RunShape) -> Option<usize> {
-    if bitmap.len() != bitmap_bytes(shape) {
+    let sum = &mut Sum::new(shape)?;
+    if bitmap.len() != sum.runs.div_ceil(8) {
         return None;
     }
-    let (mut sum, mut run) = (0usize, 0usize);
+    let mut first = 0usize;
     for byte in bitmap {
-        let mut bits = *byte;
-        let mut at = run;
+        let (mut bits, mut run) = (*byte, first);
         while bits != 0 {
             if bits & 1 != 0 {
-                sum = sum.checked_add(weights_of(at, shape)?)?;
+                sum.add(run)?;
             }
             bits >>= 1;
-            at = at.wrapping_add(1);
+            run = run.wrapping_add(1);
         }
-        run = run.wrapping_add(8);
+        first = first.wrapping_add(8);
     }
-    Some(sum)
+    Some(sum.weights)
 }
 
 /// Weights of the runs in the gap index; `None` when it points beyond the last run.
 fn gap_weights(gaps: &[u8], shape: &RunShape) -> Option<usize> {
-    let (mut sum, mut run) = (0usize, 0usize);
+    let sum = &mut Sum::new(shape)?;
+    let mut run = 0usize;
     for gap in gaps {
         run = run.checked_add(usize::from(*gap))?;
         if *gap < 255 {
-            sum = sum.checked_add(weights_of(run, shape)?)?;
+            sum.add(run)?;
             run = run.wrapping_add(1);
         }
     }
-    Some(sum)
+    Some(sum.weights)
 }
 
-/// Weights of run number `run`; `None` beyond the last one.
-fn weights_of(run: usize, shape: &RunShape) -> Option<usize> {
-    (run < shape.runs()).then(|| shape.run_len(run))
+/// Adds up the weights of stored runs.
+struct Sum {
+    weights: usize,
+    runs: usize,
+    /// Runs at one kernel position.
+    groups: usize,
+    group: usize,
+    /// Weights of the last one of them.
+    last: usize,
+}
+
+impl Sum {
+    fn new(shape: &RunShape) -> Option<Self> {
+        let groups = shape.groups();
+        let runs = shape.filters.checked_mul(shape.positions)?.checked_mul(groups)?;
+        let last = shape.run_len(groups.checked_sub(1)?);
+        Some(Sum { weights: 0, runs, groups, group: shape.group, last })
+    }
+
+    /// `None` when there is no such run.
+    #[inline(never)]
+    fn add(&mut self, run: usize) -> Option<()> {
+        let next = run.checked_add(1).filter(|next| *next <= self.runs)?;
+        let len = if next.is_multiple_of(self.groups) { self.last } else { self.group };
+        self.weights = self.weights.checked_add(len)?;
+        Some(())
+    }
 }
 
 /// Weights, biases and output scaling. All numbers little-endian as in the blob.
@@ -169,7 +194,7 @@ impl<'a> Linear<'a> {
         record_len(self.bias.len(), self.multiplier.len(), weights, self.weights.index().len())
     }
 
-    #[inline(never)]
+    #[inline(always)]
     pub(crate) fn parse(r: &mut Reader<'a>, storage: Storage, filters: usize) -> Option<Self> {
         let [min, max, flags, _] = r.array()?;
         let clamp = Clamp { min: min.cast_signed(), max: max.cast_signed() };

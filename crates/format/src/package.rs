@@ -71,6 +71,11 @@ impl<'a> Package<'a> {
         Some(Layer { inputs, output, scratch, params: Params::parse((opcode, storage), r, shape)? })
     }
 
+    /// Index of the output tensor of the layer with this index.
+    pub fn layer_output(&self, index: u16) -> Option<u16> {
+        self.record(index).map(|record| record.output)
+    }
+
     /// All layers in execution order.
     pub fn layers(&self) -> impl Iterator<Item = Layer<'a>> {
         let package = *self;
@@ -78,6 +83,7 @@ impl<'a> Package<'a> {
     }
 
     /// The record of a layer; `None` beyond the last one.
+    #[inline]
     pub(crate) fn record(&self, index: u16) -> Option<Record> {
         if index >= self.header.layer_count {
             return None;
@@ -85,21 +91,33 @@ impl<'a> Package<'a> {
         table_record(self.blob, self.header.layers, index).map(Record::parse)
     }
 
+    /// Tensor index of model input `i`.
+    pub fn input(&self, i: usize) -> Option<u16> {
+        if i < usize::from(self.header.input_count) { self.port(i) } else { None }
+    }
+
+    /// Tensor index of model output `i`.
+    pub fn output(&self, i: usize) -> Option<u16> {
+        self.port(i.checked_add(self.header.input_count.into())?)
+    }
+
     /// Tensor indexes of the model inputs.
     pub fn inputs(&self) -> impl Iterator<Item = u16> {
-        self.ports().take(usize::from(self.header.input_count))
+        (0..).map_while(|i| self.input(i))
     }
 
     /// Tensor indexes of the model outputs.
     pub fn outputs(&self) -> impl Iterator<Item = u16> {
-        self.ports().skip(usize::from(self.header.input_count))
+        (0..).map_while(|i| self.output(i))
     }
 
-    /// Tensor indexes of the inputs, then those of the outputs.
-    pub(crate) fn ports(&self) -> impl Iterator<Item = u16> + use<'a> {
-        let count = usize::from(self.header.input_count) + usize::from(self.header.output_count);
-        let bytes = self.blob.get(self.header.ports as usize..).unwrap_or_default();
-        bytes.as_chunks().0.iter().take(count).map(|i| u16::from_le_bytes(*i))
+    /// Tensor index of port `i`: the inputs, then the outputs.
+    pub(crate) fn port(&self, i: usize) -> Option<u16> {
+        if i >= usize::from(self.header.input_count).wrapping_add(self.header.output_count.into()) {
+            return None;
+        }
+        let at = (self.header.ports as usize).checked_add(i.checked_mul(2)?)?;
+        self.blob.get(at..)?.first_chunk().map(|i| u16::from_le_bytes(*i))
     }
 
     /// The port table's bytes lie in the blob.

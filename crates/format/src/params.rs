@@ -285,18 +285,17 @@ impl<'a> Params<'a> {
         r: &mut Reader<'a>,
         output: Shape,
     ) -> Option<Self> {
+        let windowed = matches!(opcode, Opcode::Conv2d | Opcode::DepthwiseConv2d);
+        if opcode.is_built() && (windowed || opcode == Opcode::FullyConnected) {
+            let window = if windowed { Window::parse(r)? } else { Window::POINT };
+            let linear = Linear::parse(r, storage, output.c as usize)?;
+            return Some(match opcode {
+                Opcode::Conv2d => Params::Conv2d { window, linear },
+                Opcode::DepthwiseConv2d => Params::DepthwiseConv2d { window, linear },
+                _ => Params::FullyConnected { linear },
+            });
+        }
         Some(match opcode {
-            Opcode::Conv2d if Opcode::Conv2d.is_built() => {
-                let window = Window::parse(r)?;
-                Params::Conv2d { window, linear: Linear::parse(r, storage, output.c as usize)? }
-            }
-            Opcode::DepthwiseConv2d if Opcode::DepthwiseConv2d.is_built() => {
-                let window = Window::parse(r)?;
-                Params::DepthwiseConv2d { window, linear: Linear::parse(r, storage, output.c as usize)? }
-            }
-            Opcode::FullyConnected if Opcode::FullyConnected.is_built() => {
-                Params::FullyConnected { linear: Linear::parse(r, storage, output.c as usize)? }
-            }
             Opcode::MaxPool if Opcode::MaxPool.is_built() => {
                 Params::MaxPool { window: Window::parse(r)?, clamp: Clamp::parse(r)? }
             }

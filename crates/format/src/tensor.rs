@@ -130,6 +130,7 @@ impl<'a> Tensor<'a> {
     }
 
     /// The arena bytes of the tensor; `None` for a constant.
+    #[inline(never)]
     pub fn arena_range(&self) -> Option<core::ops::Range<usize>> {
         match self.place {
             Place::Arena(offset) => {

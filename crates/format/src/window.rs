@@ -8,6 +8,8 @@ pub const WINDOW_LEN: usize = 20;
 
 /// How a kernel slides over an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+// Copied by words.
+#[repr(align(4))]
 pub struct Window {
     /// Kernel height, width.
     pub kernel: [u16; 2],
@@ -20,6 +22,9 @@ pub struct Window {
 }
 
 impl Window {
+    /// One pixel under each output.
+    pub const POINT: Self = Window { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], padding: [0; 4] };
+
     pub(crate) fn parse(r: &mut Reader<'_>) -> Option<Self> {
         let numbers = bytemuck::cast::<[u8; WINDOW_LEN], [u16; WINDOW_LEN / 2]>(r.array()?);
         let [kh, kw, sh, sw, dh, dw, padding @ ..] = numbers.map(u16::from_le);

@@ -35,7 +35,7 @@ const FALLS_BACK: bool = cfg!(dtmm_isa = "portable");
 ///
 /// # Errors
 /// When lengths and shapes disagree, or the scratch memory is too short or not aligned.
-#[inline]
+#[cfg_attr(dtmm_isa = "mve", inline(never))]
 pub fn conv2d_s8(p: &Conv2d<'_>, scratch: &mut [i8], x: &[i8], y: &mut [i8]) -> Result<(), KernelError> {
     match fast::conv2d_s8(p, scratch, x, y) {
         Err(KernelError::Scratch) if FALLS_BACK => reference::conv2d_s8(p, x, y),
@@ -47,7 +47,7 @@ pub fn conv2d_s8(p: &Conv2d<'_>, scratch: &mut [i8], x: &[i8], y: &mut [i8]) -> 
 ///
 /// # Errors
 /// When lengths and shapes disagree, the weights are not dense, or the scratch memory is too short or not aligned.
-#[inline]
+#[cfg_attr(dtmm_isa = "mve", inline(never))]
 pub fn depthwise_conv2d_s8(
     p: &Conv2d<'_>,
     scratch: &mut [i8],
@@ -67,7 +67,7 @@ pub fn depthwise_conv2d_s8(
 ///
 /// # Errors
 /// When lengths and shapes disagree, or the scratch memory is too short or not aligned.
-#[inline]
+#[cfg_attr(dtmm_isa = "mve", inline(never))]
 pub fn fully_connected_s8(
     p: &FullyConnected<'_>,
     scratch: &mut [i8],

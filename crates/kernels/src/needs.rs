@@ -19,13 +19,13 @@ const fn group(weights: &Weights<'_>) -> usize {
 
 #[cfg(any(dtmm_isa = "v6m", dtmm_isa = "v7m", dtmm_isa = "dsp"))]
 mod this {
+    use crate::Conv2d;
     use crate::cortex_m::depthwise_scratch_len;
     #[cfg(dtmm_isa = "dsp")]
     use crate::cortex_m::dsp::Dsp as Fast;
     #[cfg(not(dtmm_isa = "dsp"))]
     use crate::cortex_m::pairs::Pairs as Fast;
     use crate::tiled::{Geometry, dot_scratch_len, scratch_len};
-    use crate::{Conv2d, FullyConnected};
 
     /// For a convolution.
     pub fn conv2d(p: &Conv2d<'_>) -> usize {
@@ -37,16 +37,16 @@ mod this {
         if p.input.c == p.output.c { depthwise_scratch_len(p.input.c, &p.window) } else { 0 }
     }
 
-    /// For a fully connected layer.
-    pub fn fully_connected(p: &FullyConnected<'_>) -> usize {
-        dot_scratch_len::<Fast>(p.input_channels)
+    /// For a fully connected layer with so many input channels.
+    pub fn fully_connected(input_channels: usize) -> usize {
+        dot_scratch_len::<Fast>(input_channels)
     }
 }
 
 #[cfg(dtmm_isa = "mve")]
 mod this {
+    use crate::Conv2d;
     use crate::mve::geometry;
-    use crate::{Conv2d, FullyConnected};
 
     /// For a convolution.
     pub fn conv2d(p: &Conv2d<'_>) -> usize {
@@ -62,8 +62,8 @@ mod this {
         }
     }
 
-    /// For a fully connected layer.
-    pub fn fully_connected(_: &FullyConnected<'_>) -> usize {
+    /// For a fully connected layer with so many input channels.
+    pub fn fully_connected(_: usize) -> usize {
         0
     }
 }
@@ -71,7 +71,7 @@ mod this {
 /// On hosts the reference kernels run where scratch memory is missing.
 #[cfg(dtmm_isa = "portable")]
 mod this {
-    use crate::{Conv2d, FullyConnected};
+    use crate::Conv2d;
 
     /// For a convolution.
     pub fn conv2d(_: &Conv2d<'_>) -> usize {
@@ -83,8 +83,8 @@ mod this {
         0
     }
 
-    /// For a fully connected layer.
-    pub fn fully_connected(_: &FullyConnected<'_>) -> usize {
+    /// For a fully connected layer with so many input channels.
+    pub fn fully_connected(_: usize) -> usize {
         0
     }
 }

@@ -42,6 +42,7 @@ pub struct Shape {
 
 impl Shape {
     /// Number of elements, saturating.
+    #[inline(never)]
     pub const fn elements(&self) -> usize {
         self.h.saturating_mul(self.w).saturating_mul(self.c)
     }
@@ -157,9 +158,11 @@ pub struct Linear<'a> {
 }
 
 impl Linear<'_> {
+    #[inline(never)]
     pub(crate) fn check(&self, filters: usize) -> Result<(), KernelError> {
         let scales = self.multiplier.len();
-        let fits = self.bias.len() == filters && self.shift.len() == scales && [1, filters].contains(&scales);
+        let fits =
+            self.bias.len() == filters && self.shift.len() == scales && (scales == 1 || scales == filters);
         if fits { Ok(()) } else { Err(KernelError::ParameterLength) }
     }
 
@@ -170,24 +173,30 @@ impl Linear<'_> {
 
     /// Scales and clamps the sum of filter `o`, rounding twice.
     pub(crate) fn finish(&self, o: usize, sum: i32) -> i8 {
-        let (multiplier, shift) = self.scale(o);
-        self.offset(crate::requantize::multiply(sum, multiplier, shift))
+        self.finish_rounded(o, sum, false)
     }
 
     /// Scales and clamps the sum of filter `o`, rounding once.
     pub(crate) fn finish_once(&self, o: usize, sum: i32) -> i8 {
+        self.finish_rounded(o, sum, true)
+    }
+
+    /// Scales and clamps the sum of filter `o`.
+    #[inline]
+    pub(crate) fn finish_rounded(&self, o: usize, sum: i32, once: bool) -> i8 {
         let (multiplier, shift) = self.scale(o);
-        self.offset(crate::requantize::multiply_once(sum, multiplier, shift))
+        let scaled = if once {
+            crate::requantize::multiply_once(sum, multiplier, shift)
+        } else {
+            crate::requantize::multiply(sum, multiplier, shift)
+        };
+        self.clamp.apply(scaled.saturating_add(i32::from(self.output_zero_point)))
     }
 
     pub(crate) fn scale(&self, o: usize) -> (i32, i8) {
         let at = if self.multiplier.len() == 1 { 0 } else { o };
         let multiplier = self.multiplier.get(at).map_or(0, |m| i32::from_le_bytes(*m));
         (multiplier, self.shift.get(at).copied().unwrap_or(0))
-    }
-
-    fn offset(&self, scaled: i32) -> i8 {
-        self.clamp.apply(scaled.saturating_add(i32::from(self.output_zero_point)))
     }
 }
 

@@ -6,9 +6,8 @@ pub const fn saturating_rounding_doubling_high_mul(a: i32, b: i32) -> i32 {
     if a == i32::MIN && b == i32::MIN {
         return i32::MAX;
     }
-    let product = a as i64 * b as i64;
-    let nudge = if product >= 0 { 1 << 30 } else { 1 - (1 << 30) };
-    ((product + nudge) / (1 << 31)) as i32
+    // Half of the divisor, and a shift to the right, which rounds down: ties go upwards.
+    ((a as i64 * b as i64 + (1 << 30)) >> 31) as i32
 }
 
 /// `x / 2^exponent`, rounded to nearest, ties away from zero; `exponent` in 0..=31.
@@ -38,7 +37,8 @@ pub const fn multiply_once(x: i32, multiplier: i32, shift: i8) -> i32 {
     let bits = 31 - if shift > 30 { 30 } else { shift as i32 };
     let product = x as i64 * multiplier as i64;
     let half = 1i64 << (bits - 1);
-    let rounded = if product >= 0 { (product + half) >> bits } else { -((half - product) >> bits) };
+    // One less below zero: there ties go down.
+    let rounded = (product + half + (product >> 63)) >> bits;
     if rounded > i32::MAX as i64 {
         i32::MAX
     } else if rounded < i32::MIN as i64 {

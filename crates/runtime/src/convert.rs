@@ -14,6 +14,7 @@ pub(crate) fn clamp(clamp: format::Clamp) -> kernels::Clamp {
     kernels::Clamp { min: clamp.min, max: clamp.max }
 }
 
+#[inline(always)]
 fn window(window: &format::Window) -> kernels::Window {
     let [top, _, left, _] = window.padding.map(usize::from);
     kernels::Window {
@@ -24,6 +25,7 @@ fn window(window: &format::Window) -> kernels::Window {
     }
 }
 
+#[inline(always)]
 fn linear<'a>(linear: &format::Linear<'a>, x: &Tensor<'_>, y: &Tensor<'_>) -> kernels::Linear<'a> {
     kernels::Linear {
         clamp: clamp(linear.clamp),
@@ -36,6 +38,7 @@ fn linear<'a>(linear: &format::Linear<'a>, x: &Tensor<'_>, y: &Tensor<'_>) -> ke
     }
 }
 
+#[inline(always)]
 fn weights<'a>(weights: &format::Weights<'a>) -> kernels::Weights<'a> {
     match *weights {
         format::Weights::Dense(values) => kernels::Weights::Dense(values),
@@ -48,39 +51,36 @@ fn weights<'a>(weights: &format::Weights<'a>) -> kernels::Weights<'a> {
     }
 }
 
-/// A layer with weights.
-pub(crate) enum Weighted<'a> {
-    Conv2d(kernels::Conv2d<'a>),
-    DepthwiseConv2d(kernels::Conv2d<'a>),
-    FullyConnected(kernels::FullyConnected<'a>),
+/// A layer with weights; a fully connected one as a pointwise convolution.
+#[inline(always)]
+pub(crate) fn weighted<'a>(
+    params: &Params<'a>,
+    x: &Tensor<'_>,
+    y: &Tensor<'_>,
+) -> Option<(Opcode, kernels::Conv2d<'a>)> {
+    let (opcode, window, linear) = match params {
+        Params::Conv2d { window, linear } if Opcode::Conv2d.is_built() => {
+            (Opcode::Conv2d, self::window(window), linear)
+        }
+        Params::DepthwiseConv2d { window, linear } if Opcode::DepthwiseConv2d.is_built() => {
+            (Opcode::DepthwiseConv2d, self::window(window), linear)
+        }
+        Params::FullyConnected { linear } if Opcode::FullyConnected.is_built() => {
+            (Opcode::FullyConnected, POINT, linear)
+        }
+        _ => return None,
+    };
+    let linear = self::linear(linear, x, y);
+    Some((opcode, kernels::Conv2d { input: shape(x.shape), output: shape(y.shape), window, linear }))
 }
 
-impl<'a> Weighted<'a> {
-    /// `None` for operators without weights.
-    #[inline(never)]
-    pub fn new(params: &Params<'a>, x: &Tensor<'_>, y: &Tensor<'_>) -> Option<Self> {
-        let conv2d = |w, l| kernels::Conv2d {
-            input: shape(x.shape),
-            output: shape(y.shape),
-            window: window(w),
-            linear: linear(l, x, y),
-        };
-        match params {
-            Params::Conv2d { window, linear } if Opcode::Conv2d.is_built() => {
-                Some(Weighted::Conv2d(conv2d(window, linear)))
-            }
-            Params::DepthwiseConv2d { window, linear } if Opcode::DepthwiseConv2d.is_built() => {
-                Some(Weighted::DepthwiseConv2d(conv2d(window, linear)))
-            }
-            Params::FullyConnected { linear: l } if Opcode::FullyConnected.is_built() => {
-                let [h, w, input_channels] = x.shape.dims();
-                let rows = h.saturating_mul(w);
-                let linear = linear(l, x, y);
-                Some(Weighted::FullyConnected(kernels::FullyConnected { rows, input_channels, linear }))
-            }
-            _ => None,
-        }
-    }
+const POINT: kernels::Window =
+    kernels::Window { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], padding: [0, 0] };
+
+/// A fully connected layer again.
+pub(crate) const fn fully_connected<'a>(p: &kernels::Conv2d<'a>) -> kernels::FullyConnected<'a> {
+    let rows = p.input.h.saturating_mul(p.input.w);
+    kernels::FullyConnected { rows, input_channels: p.input.c, linear: p.linear }
 }
 
 pub(crate) fn pool(w: &format::Window, c: format::Clamp, x: &Tensor<'_>, y: &Tensor<'_>) -> kernels::Pool {

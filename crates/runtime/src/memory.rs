@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use dtmm_format::{Layer, Package, Place, Tensor};
+use dtmm_format::{Package, Place, Scratch, Tensor};
 use dtmm_kernels::{KernelError, Operand};
 
 /// What a layer with one input works on.
@@ -16,26 +16,18 @@ pub(crate) struct Single<'a> {
 }
 
 impl<'a> Single<'a> {
-    /// Cuts the arena up for `layer`.
-    ///
-    /// # Errors
-    /// When input, output and scratch overlap or leave the arena, but for an output in its input's place.
+    /// Borrows them from the arena; `None` when they overlap, but for an output in its input's place, or leave it.
     #[inline(never)]
-    pub fn cut(
-        arena: &'a mut [i8],
-        layer: &Layer<'_>,
-        x: &Tensor<'a>,
-        y: &Tensor<'_>,
-    ) -> Result<Self, KernelError> {
-        let written = y.arena_range().ok_or(KernelError::ActivationLength)?;
-        let start = layer.scratch.offset as usize;
-        let scratch =
-            if layer.scratch.len == 0 { 0..0 } else { start..start.wrapping_add(layer.scratch.len as usize) };
-        let read = x.arena_range().filter(|read| *read != written).unwrap_or(0..0);
-        let parts = arena.get_disjoint_mut([read, written, scratch]);
-        let [read, y, scratch] = parts.map_err(|_| KernelError::ActivationLength)?;
+    pub fn cut(arena: &'a mut [i8], scratch: &Scratch, x: &Tensor<'a>, y: &Tensor<'_>) -> Option<Self> {
+        let written = y.arena_range()?;
+        // An empty range at 0 overlaps nothing.
+        let read =
+            x.arena_range().filter(|x| x.start != written.start || x.end != written.end).unwrap_or(0..0);
+        let start = if scratch.len == 0 { 0 } else { scratch.offset as usize };
+        let scratch = start..start.wrapping_add(scratch.len as usize);
+        let [read, y, scratch] = arena.get_disjoint_mut([read, written, scratch]).ok()?;
         let x = if let Place::Constant(data) = x.place { data } else { read };
-        Ok(Single { x, y, scratch })
+        Some(Single { x, y, scratch })
     }
 
     /// The input as an operand of an operator that may work in place.

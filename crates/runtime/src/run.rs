@@ -1,64 +1,105 @@
 //! Runs one layer.
 
 use dtmm_format::{Layer, Opcode, Package, Params, Tensor};
-use dtmm_kernels::{Axes, KernelError, LogSoftmax, Mean, Softmax, active as kernel, needs};
+use dtmm_kernels::{Axes, Conv2d, KernelError, LogSoftmax, Mean, Softmax, active as kernel, needs};
 
-use crate::convert::{Weighted, elementwise, pool, product, rescale, shape};
+use crate::convert::{elementwise, fully_connected, pool, product, rescale, shape, weighted};
 use crate::memory::{Memory, Single};
 
-/// Runs `layer` in the arena.
-#[inline(never)]
-pub(crate) fn layer(package: &Package<'_>, layer: &Layer<'_>, arena: &mut [i8]) -> Result<(), KernelError> {
-    let y = &package.tensor(layer.output).ok_or(KernelError::Shape)?;
-    match layer.params {
-        Params::Concat { axis, .. } if Opcode::Concat.is_built() => {
-            concat(package, layer, usize::from(axis), (y, arena))
-        }
-        Params::Add(_) | Params::Sub(_) | Params::Mul(_) if Opcode::Add.is_built() => {
-            binary(package, layer, (y, arena))
-        }
-        _ => {
-            let x = &input(package, layer, 0)?;
-            let memory = Single::cut(arena, layer, x, y)?;
-            single(&layer.params, (x, y), memory)
-        }
+/// Runs layer `i` in the arena.
+#[inline(always)]
+pub(crate) fn layer(package: &Package<'_>, i: u16, arena: &mut [i8]) -> Result<(), KernelError> {
+    match with_weights(package, i, arena) {
+        Err(None) => without_weights(package, i, arena),
+        Err(Some(error)) => Err(error),
+        Ok(()) => Ok(()),
     }
 }
 
-/// Bytes of scratch memory, at a multiple of 4, without which the layer's kernel refuses to run.
-pub(crate) fn scratch(package: &Package<'_>, layer: &Layer<'_>) -> usize {
-    let (Ok(x), Some(y)) = (input(package, layer, 0), package.tensor(layer.output)) else { return 0 };
-    match Weighted::new(&layer.params, &x, &y) {
-        Some(Weighted::Conv2d(p)) if Opcode::Conv2d.is_built() => needs::conv2d(&p),
-        Some(Weighted::DepthwiseConv2d(p)) if Opcode::DepthwiseConv2d.is_built() => needs::depthwise_conv2d(&p),
-        Some(Weighted::FullyConnected(p)) if Opcode::FullyConnected.is_built() => needs::fully_connected(&p),
-        _ => 0,
+/// The operators with weights; without an error when layer `i` has none.
+///
+/// They have the deepest stack: what they are decoded from is gone when their kernel runs.
+#[inline(never)]
+fn with_weights(package: &Package<'_>, i: u16, arena: &mut [i8]) -> Result<(), Option<KernelError>> {
+    let Some(Job { opcode, p, memory: Single { x, y, scratch } }) = &mut decode(package, i, arena) else {
+        return Err(None);
+    };
+    match opcode {
+        Opcode::Conv2d if Opcode::Conv2d.is_built() => kernel::conv2d_s8(p, scratch, x, y),
+        Opcode::DepthwiseConv2d if Opcode::DepthwiseConv2d.is_built() => {
+            kernel::depthwise_conv2d_s8(p, scratch, x, y)
+        }
+        Opcode::FullyConnected if Opcode::FullyConnected.is_built() => run_fully_connected(p, scratch, x, y),
+        _ => Err(KernelError::Shape),
     }
+    .map_err(Some)
+}
+
+/// In a frame of its own: convolutions, whose stack is the deepest, do not pay for the copy.
+#[inline(never)]
+fn run_fully_connected(
+    p: &Conv2d<'_>,
+    scratch: &mut [i8],
+    x: &[i8],
+    y: &mut [i8],
+) -> Result<(), KernelError> {
+    kernel::fully_connected_s8(&fully_connected(p), scratch, x, y)
+}
+
+/// Whether layer `i` was planned with the scratch memory that its kernel needs.
+#[inline(never)]
+pub(crate) fn has_scratch(package: &Package<'_>, i: u16, arena: &mut [i8]) -> bool {
+    let Some(Job { opcode, p, memory }) = &decode(package, i, arena) else { return true };
+    let needed = match opcode {
+        Opcode::Conv2d if Opcode::Conv2d.is_built() => needs::conv2d(p),
+        Opcode::DepthwiseConv2d if Opcode::DepthwiseConv2d.is_built() => needs::depthwise_conv2d(p),
+        Opcode::FullyConnected if Opcode::FullyConnected.is_built() => needs::fully_connected(p.input.c),
+        _ => 0,
+    };
+    memory.scratch.len() >= needed
+}
+
+/// A layer with weights.
+struct Job<'a> {
+    opcode: Opcode,
+    p: Conv2d<'a>,
+    memory: Single<'a>,
+}
+
+/// Layer `i`, if it has weights. What is borrowed here would take code and stack if it was copied.
+#[inline(never)]
+fn decode<'a>(package: &Package<'a>, i: u16, arena: &'a mut [i8]) -> Option<Job<'a>> {
+    let Some(layer) = &package.layer(i) else { return None };
+    let Some(x) = &package.tensor(layer.input(0)?) else { return None };
+    let Some(y) = &package.tensor(layer.output) else { return None };
+    let (opcode, p) = weighted(&layer.params, x, y)?;
+    Some(Job { opcode, p, memory: Single::cut(arena, &layer.scratch, x, y)? })
 }
 
 fn input<'a>(package: &Package<'a>, layer: &Layer<'_>, k: usize) -> Result<Tensor<'a>, KernelError> {
     layer.input(k).and_then(|i| package.tensor(i)).ok_or(KernelError::Shape)
 }
 
-/// The operators with one input. Those without weights have a frame of their own, which the others do not pay for.
-fn single(
-    params: &Params<'_>,
-    (x, y): (&Tensor<'_>, &Tensor<'_>),
-    memory: Single<'_>,
-) -> Result<(), KernelError> {
-    match Weighted::new(params, x, y) {
-        Some(weighted) => run_weighted(&weighted, memory),
-        None => unary(params, (x, y), memory),
-    }
-}
-
-/// The operators with weights.
-fn run_weighted(weighted: &Weighted<'_>, Single { x, y, scratch }: Single<'_>) -> Result<(), KernelError> {
-    match weighted {
-        Weighted::Conv2d(p) if Opcode::Conv2d.is_built() => kernel::conv2d_s8(p, scratch, x, y),
-        Weighted::DepthwiseConv2d(p) if Opcode::DepthwiseConv2d.is_built() => kernel::depthwise_conv2d_s8(p, scratch, x, y),
-        Weighted::FullyConnected(p) if Opcode::FullyConnected.is_built() => kernel::fully_connected_s8(p, scratch, x, y),
-        _ => Err(KernelError::Shape),
+/// The operators without weights.
+#[inline(never)]
+fn without_weights(package: &Package<'_>, i: u16, arena: &mut [i8]) -> Result<(), KernelError> {
+    let Some(layer) = &package.layer(i) else { return Err(KernelError::Shape) };
+    let Some(y) = &package.tensor(layer.output) else { return Err(KernelError::Shape) };
+    match &layer.params {
+        Params::Concat { axis, .. } if Opcode::Concat.is_built() => {
+            concat(package, layer, usize::from(*axis), (y, arena))
+        }
+        Params::Add(_) | Params::Sub(_) | Params::Mul(_) if Opcode::Add.is_built() => {
+            binary(package, layer, (y, arena))
+        }
+        params => {
+            let Some(x) = layer.input(0) else { return Err(KernelError::Shape) };
+            let Some(x) = &package.tensor(x) else { return Err(KernelError::Shape) };
+            let Some(memory) = Single::cut(arena, &layer.scratch, x, y) else {
+                return Err(KernelError::ActivationLength);
+            };
+            unary(params, (x, y), memory)
+        }
     }
 }
 
@@ -71,42 +112,44 @@ fn unary(
 ) -> Result<(), KernelError> {
     let (input, output) = (shape(x.shape), shape(y.shape));
     let (operand, values, out) = (memory.operand(), memory.x, memory.y);
-    match *params {
-        Params::MaxPool { window, clamp } if Opcode::MaxPool.is_built() => {
-            kernel::max_pool_s8(&pool(&window, clamp, x, y), values, out)
-        }
-        Params::AveragePool { window, clamp, count_include_pad } if Opcode::AveragePool.is_built() => {
-            let padding_value = count_include_pad.then_some(x.zero_point);
-            kernel::average_pool_s8(&pool(&window, clamp, x, y), padding_value, values, out)
+    match params {
+        Params::MaxPool { window, clamp } | Params::AveragePool { window, clamp, .. }
+            if Opcode::MaxPool.is_built() =>
+        {
+            let p = &pool(window, *clamp, x, y);
+            let Params::AveragePool { count_include_pad, .. } = params else {
+                return kernel::max_pool_s8(p, values, out);
+            };
+            kernel::average_pool_s8(p, count_include_pad.then_some(x.zero_point), values, out)
         }
         Params::Reshape => kernel::reshape_s8(operand, out),
         Params::Requantize(p) if Opcode::Requantize.is_built() => {
-            kernel::requantize_s8(&rescale(&p), [x.zero_point, y.zero_point], operand, out)
+            kernel::requantize_s8(&rescale(p), [x.zero_point, y.zero_point], operand, out)
         }
         Params::Lut(table) if Opcode::Lut.is_built() => kernel::lut_s8(table, operand, out),
-        Params::Mean { axes, multiplier, shift } if Opcode::Mean.is_built() => {
+        &Params::Mean { axes, multiplier, shift } if Opcode::Mean.is_built() => {
             let axes = Axes { h: axes & 1 != 0, w: axes & 2 != 0, c: axes & 4 != 0 };
             let (input_zero_point, output_zero_point) = (x.zero_point, y.zero_point);
             let p = Mean { input, axes, input_zero_point, output_zero_point, multiplier, shift };
             kernel::mean_s8(&p, values, out)
         }
-        Params::Transpose { perm } if Opcode::Transpose.is_built() => {
+        &Params::Transpose { perm } if Opcode::Transpose.is_built() => {
             kernel::transpose_s8(&input, &output, perm, values, out)
         }
-        Params::Slice { begin, stride } if Opcode::Slice.is_built() => {
+        &Params::Slice { begin, stride } if Opcode::Slice.is_built() => {
             kernel::slice_s8(&input, &output, begin, stride, values, out)
         }
-        Params::Pad { before, value } if Opcode::Pad.is_built() => {
+        &Params::Pad { before, value } if Opcode::Pad.is_built() => {
             kernel::pad_s8(&input, &output, before, value, values, out)
         }
         Params::ResizeNearest { rows, columns } if Opcode::ResizeNearest.is_built() => {
             kernel::resize_nearest_s8(&input, &output, rows, columns, values, out)
         }
-        Params::Softmax { multiplier, shift, diff_min } if Opcode::Softmax.is_built() => {
+        &Params::Softmax { multiplier, shift, diff_min } if Opcode::Softmax.is_built() => {
             let p = Softmax { channels: input.c, multiplier, shift, diff_min };
             kernel::softmax_s8(&p, values, out)
         }
-        Params::LogSoftmax { multiplier, shift, reverse_multiplier, reverse_shift, diff_min }
+        &Params::LogSoftmax { multiplier, shift, reverse_multiplier, reverse_shift, diff_min }
             if Opcode::LogSoftmax.is_built() =>
         {
             let channels = input.c;

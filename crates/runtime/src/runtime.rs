@@ -1,7 +1,7 @@
 //! The runtime: a checked package and an arena.
 
 use dtmm_format::Package;
-use dtmm_kernels::{KernelError, needs};
+use dtmm_kernels::needs;
 
 use crate::hook::{Hook, NoHook};
 use crate::{RunError, memory, run};
@@ -30,10 +30,7 @@ impl<'a> Runtime<'a> {
             return Err(RunError::PackageAlignment);
         }
         for i in 0..package.header().layer_count {
-            let planned = package
-                .layer(i)
-                .is_none_or(|layer| run::scratch(&package, &layer) <= layer.scratch.len as usize);
-            planned.then_some(()).ok_or(RunError::Scratch(i))?;
+            run::has_scratch(&package, i, arena).then_some(()).ok_or(RunError::Scratch(i))?;
         }
         Ok(Runtime { package, arena })
     }
@@ -45,13 +42,13 @@ impl<'a> Runtime<'a> {
 
     /// The elements of model input `i` (NHWC int8) to fill before each run; empty when there is no such input.
     pub fn input_mut(&mut self, i: usize) -> &mut [i8] {
-        let place = memory::place(&self.package, self.package.inputs().nth(i));
+        let place = memory::place(&self.package, self.package.input(i));
         self.arena.get_mut(place).unwrap_or_default()
     }
 
     /// The elements of model output `i` (NHWC int8) of the last run; empty when there is no such output.
     pub fn output(&self, i: usize) -> &[i8] {
-        let place = memory::place(&self.package, self.package.outputs().nth(i));
+        let place = memory::place(&self.package, self.package.output(i));
         self.arena.get(place).unwrap_or_default()
     }
 
@@ -70,18 +67,10 @@ impl<'a> Runtime<'a> {
     pub fn run_with(&mut self, hook: &mut impl Hook) -> Result<(), RunError> {
         for i in 0..self.package.header().layer_count {
             hook.before(i);
-            let output = self.step(i).map_err(|error| RunError::Layer(i, error))?;
-            let place = memory::place(&self.package, Some(output));
-            hook.after(i, self.arena.get(place).unwrap_or_default());
+            run::layer(&self.package, i, self.arena).map_err(|error| RunError::Layer(i, error))?;
+            let output = memory::place(&self.package, self.package.layer_output(i));
+            hook.after(i, self.arena.get(output).unwrap_or_default());
         }
         Ok(())
-    }
-
-    /// Runs one layer; the index of its output.
-    #[inline(never)]
-    fn step(&mut self, i: u16) -> Result<u16, KernelError> {
-        let layer = &self.package.layer(i).ok_or(KernelError::Shape)?;
-        run::layer(&self.package, layer, self.arena)?;
-        Ok(layer.output)
     }
 }

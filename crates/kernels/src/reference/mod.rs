@@ -27,6 +27,7 @@ pub use softmax::{log_softmax_s8, softmax_s8};
 use crate::{KernelError, Shape};
 
 /// An activation has as many elements as its shape says.
+#[inline(never)]
 fn check_len(x: &[i8], shape: &Shape) -> Result<(), KernelError> {
     if x.len() == shape.elements() && !x.is_empty() { Ok(()) } else { Err(KernelError::ActivationLength) }
 }

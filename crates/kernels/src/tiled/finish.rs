@@ -172,9 +172,6 @@ impl Scale<'_> {
     #[cold]
     #[inline(never)]
     fn finish_generally(&self, sum: i32) -> i8 {
-        match self.layer.rounding {
-            Rounding::Twice => self.layer.linear.finish(self.o, sum),
-            Rounding::Once => self.layer.linear.finish_once(self.o, sum),
-        }
+        self.layer.linear.finish_rounded(self.o, sum, self.layer.rounding == Rounding::Once)
     }
 }

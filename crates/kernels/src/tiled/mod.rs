@@ -78,19 +78,15 @@ pub(crate) fn convolve<E: Engine>(
     }
     p.linear.check(p.output.c)?;
     let g = &Geometry::of(p);
-    let decoder = Decoder::new(&p.linear.weights, g, p.output.c)?;
+    // Results are borrowed where they were put: copies of them would add to the stack.
+    let decoder = &Decoder::new(&p.linear.weights, g, p.output.c);
+    let decoder = decoder.as_ref().map_err(|error| *error)?;
     let group = match p.linear.weights {
         Weights::Dense(_) => 0,
         Weights::Bitmap { group, .. } | Weights::Gaps { group, .. } => group,
     };
-    let sizes = Sizes::of::<E>(g, group);
-    if E::row_units(g) == 0 {
-        return Err(KernelError::Scratch);
-    }
-    let words = sizes.words().checked_mul(4).and_then(|n| scratch.get_mut(..n));
-    let words = words.and_then(|s| bytemuck::try_cast_slice_mut(s).ok()).ok_or(KernelError::Scratch)?;
-    let memory = Memory::cut(&sizes, words).ok_or(KernelError::Scratch)?;
-    rows::<E>(p, g, rounding, &decoder, memory, x, y).ok_or(KernelError::ParameterLength)
+    let Some(memory) = &mut Memory::cut::<E>(g, group, scratch) else { return Err(KernelError::Scratch) };
+    rows::<E>(p, g, rounding, decoder, memory, x, y).ok_or(KernelError::ParameterLength)
 }
 
 /// The tag of an empty slot; no input row has this number.
@@ -108,8 +104,15 @@ struct Memory<'s> {
 }
 
 impl<'s> Memory<'s> {
+    /// `None` when the scratch memory is too short or not aligned to 4.
     #[inline(never)]
-    fn cut(sizes: &Sizes, words: &'s mut [u32]) -> Option<Self> {
+    fn cut<E: Engine>(g: &Geometry, group: usize, scratch: &'s mut [i8]) -> Option<Self> {
+        let sizes = &Sizes::of::<E>(g, group);
+        if sizes.row == 0 {
+            return None;
+        }
+        let words = scratch.get_mut(..sizes.words().checked_mul(4)?)?;
+        let words: &mut [u32] = bytemuck::try_cast_slice_mut(words).ok()?;
         let (runs, words) = words.split_at_mut_checked(sizes.runs)?;
         let (padded, words) = words.split_at_mut_checked(sizes.padded)?;
         let (taps, words) = words.split_at_mut_checked(sizes.taps)?;
@@ -126,21 +129,20 @@ fn rows<E: Engine>(
     g: &Geometry,
     rounding: Rounding,
     decoder: &Decoder<'_>,
-    memory: Memory<'_>,
+    memory: &mut Memory<'_>,
     x: &[i8],
     y: &mut [i8],
 ) -> Option<()> {
-    let Memory { runs, padded, taps, tags, rows } = memory;
     let filters = p.output.c;
-    let scaling = Scaling::new(&p.linear, rounding);
-    let mut row = E::Row::default();
-    for (oy, y) in y.chunks_mut(g.width.wrapping_mul(filters).max(1)).enumerate() {
-        let top = oy.wrapping_mul(g.window.stride[0]).wrapping_sub(g.window.padding[0]) as isize;
-        load::<E>(g, p.linear.input_zero_point, top, x, (&mut *taps, &mut *tags, &mut *rows))?;
-        let out = Out { step: filters, count: y.len().checked_div(filters)?.min(g.width) };
-        E::start(&mut row, g, &out, &scaling);
-        let memory = (&*rows, &*taps, &mut *runs, &mut *padded);
-        apply_filters::<E>(g, decoder, memory, &scaling, (&mut row, &out), y)?;
+    let scaling = &Scaling::new(&p.linear, rounding);
+    let row = &mut E::Row::default();
+    let mut top = 0usize.wrapping_sub(g.window.padding[0]);
+    for y in y.chunks_mut(g.width.wrapping_mul(filters).max(1)) {
+        load::<E>(g, p.linear.input_zero_point, top as isize, x, memory)?;
+        top = top.wrapping_add(g.window.stride[0]);
+        let out = &Out { step: filters, count: y.len().checked_div(filters)?.min(g.width) };
+        E::start(row, g, out, scaling);
+        apply_filters::<E>(g, decoder, memory, scaling, (row, out), y)?;
     }
     Some(())
 }
@@ -150,13 +152,13 @@ fn rows<E: Engine>(
 fn apply_filters<E: Engine>(
     g: &Geometry,
     decoder: &Decoder<'_>,
-    (rows, taps, runs, padded): (&[u32], &[u32], &mut [Run], &mut [i8]),
+    memory: &mut Memory<'_>,
     scaling: &Scaling<'_>,
     (row, out): (&mut E::Row, &Out),
     y: &mut [i8],
 ) -> Option<()> {
     let (mut decoder, mut listed) = (decoder.clone(), 0);
-    let w = &mut Workspace::new::<E>(g, rows, taps, (runs, padded))?;
+    let w = &mut Workspace::new::<E>(g, memory.rows, memory.taps, (memory.runs, memory.padded))?;
     for o in 0..out.step {
         let filter = decoder.filter(w, &mut listed)?;
         E::apply(row, &filter, &scaling.filter(o), out, y.get_mut(o..)?);
@@ -172,8 +174,9 @@ fn load<E: Engine>(
     zero_point: i8,
     top: isize,
     x: &[i8],
-    (taps, tags, rows): (&mut [u32], &mut [u32], &mut [u32]),
+    memory: &mut Memory<'_>,
 ) -> Option<()> {
+    let Memory { taps, tags, rows, .. } = memory;
     let (units, [kh, kw]) = (E::row_units(g), g.window.kernel);
     let words = units.wrapping_mul(E::UNIT) / 4;
     let row_len = g.input.w.wrapping_mul(g.input.c);
