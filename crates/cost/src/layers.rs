@@ -1,8 +1,10 @@
-//! What each layer of a graph asks of its kernel.
+//! The layers of a graph, as the device runs them.
 
 use dtmm_graph::{Graph, Node, Op, TensorId};
 
-use crate::model::{Kernel, Work};
+use crate::Kernel;
+use crate::layer::{Form, Layer, Stored, Window};
+use crate::work::{Feature, Work};
 
 /// One layer of a graph as the device runs it.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,27 +13,28 @@ pub struct LayerShape {
     pub name: String,
     /// The weight tensor of a Conv2D, DepthwiseConv2D or FullyConnected.
     pub weights: Option<TensorId>,
-    /// The kernel for dense weights.
-    pub kernel: Kernel,
-    /// Output pixels.
-    pub pixels: f64,
-    /// The work with dense weights.
-    pub dense: Work,
+    /// Shapes and kernel.
+    pub layer: Layer,
 }
 
 impl LayerShape {
-    /// The kernel for stored runs; `None` when the layer has none.
-    pub fn runs_kernel(&self) -> Option<Kernel> {
-        match self.kernel {
-            Kernel::Conv => Some(Kernel::ConvRuns),
-            Kernel::Dense => Some(Kernel::DenseRuns),
-            _ => None,
-        }
+    /// The kernel and what it does when `mask` tells for each weight whether it is kept, stored in runs of `group` channels.
+    pub fn masked(&self, mask: &[bool], (form, group): (Form, usize)) -> (Kernel, Work) {
+        let [_, _, channels] = self.layer.dims();
+        let runs = mask.chunks(channels.max(1)).flat_map(|row| row.chunks(group.max(1)));
+        let kept = runs.map(|run| run.contains(&true));
+        let stored = Stored::of(self.layer.dims(), self.layer.window.kernel, (form, group), kept);
+        self.layer.work(&stored)
     }
 
-    /// The work with `weights` stored weights in `runs` runs.
-    pub fn sparse(&self, weights: f64, runs: f64) -> Work {
-        Work { macs: weights * self.pixels, runs: runs * self.pixels, ..self.dense }
+    /// The work of a kernel that is no runtime's here, known by its weights and runs alone.
+    pub fn counted(&self, weights: f64, runs: f64) -> Work {
+        let pixels = self.layer.pixels() as f64;
+        let mut work = Work::call();
+        work.add(Feature::Macs, weights * pixels);
+        work.add(Feature::Runs, runs * pixels);
+        work.add(Feature::Outputs, pixels * self.layer.output[2] as f64);
+        work
     }
 }
 
@@ -42,35 +45,57 @@ pub fn layer_shapes(graph: &Graph) -> Vec<LayerShape> {
 }
 
 fn shape(graph: &Graph, node: &Node) -> Option<LayerShape> {
-    let output = &graph.tensor(node.output).shape;
-    let outputs: f64 = output.iter().map(|&d| d as f64).product();
-    let channels = output.last().copied().unwrap_or(1).max(1) as f64;
-    let weights = node.inputs.get(1).copied().filter(|_| node.op.has_weights());
-    let macs = graph.macs(node) as f64;
-    let (kernel, work) = match &node.op {
-        Op::Reshape { .. } | Op::Quantize | Op::Dequantize => return None,
-        Op::Conv2d { .. } => (Kernel::Conv, Work { macs, inputs: macs / channels, ..Work::default() }),
-        Op::DepthwiseConv2d { .. } => (Kernel::Depthwise, Work { macs, inputs: macs, ..Work::default() }),
-        Op::FullyConnected { .. } => {
-            (Kernel::Dense, Work { macs, inputs: macs / channels, ..Work::default() })
-        }
-        Op::MaxPool { window, .. } | Op::AveragePool { window, .. } => {
-            let elements = outputs * (window.kernel[0] * window.kernel[1]) as f64;
-            (Kernel::Pool, Work { macs: elements, ..Work::default() })
-        }
-        Op::Mean { .. } => {
-            let input: usize = graph.tensor(node.inputs[0]).shape.iter().product();
-            (Kernel::Pool, Work { macs: input as f64, ..Work::default() })
-        }
-        _ => (Kernel::Elementwise, Work::default()),
+    let dims = |id: TensorId| match graph.tensor(id).shape[..] {
+        [.., h, w, c] => [h, w, c],
+        [w, c] => [1, w, c],
+        [c] => [1, 1, c],
+        [] => [1; 3],
     };
-    Some(LayerShape {
-        name: node.name.clone(),
-        weights,
-        kernel,
-        pixels: outputs / channels,
-        dense: Work { outputs, ..work },
+    let weights = node.inputs.get(1).copied().filter(|_| node.op.has_weights());
+    let operands = if node.op.has_weights() { &node.inputs[..1] } else { &node.inputs[..] };
+    let inputs: Vec<[usize; 3]> = operands.iter().map(|&t| dims(t)).collect();
+    let output = dims(node.output);
+    let kernel = kernel(&node.op, inputs.first()?[2] != output[2])?;
+    let window = window(&node.op);
+    Some(LayerShape { name: node.name.clone(), weights, layer: Layer { kernel, inputs, output, window } })
+}
+
+fn kernel(op: &Op, multiplied: bool) -> Option<Kernel> {
+    Some(match op {
+        Op::Reshape { .. } | Op::Dequantize => return None,
+        Op::Conv2d { .. } => Kernel::Conv,
+        Op::DepthwiseConv2d { .. } if multiplied => Kernel::DepthwiseMultiplied,
+        Op::DepthwiseConv2d { .. } => Kernel::Depthwise,
+        Op::FullyConnected { .. } => Kernel::Dense,
+        Op::Add { .. } => Kernel::Add,
+        Op::Sub { .. } => Kernel::Sub,
+        // A batch norm that could not be folded scales each channel.
+        Op::Mul { .. } | Op::BatchNorm { .. } => Kernel::Mul,
+        Op::Concat { .. } => Kernel::Concat,
+        Op::MaxPool { .. } => Kernel::MaxPool,
+        Op::AveragePool { .. } => Kernel::AveragePool,
+        Op::Mean { .. } => Kernel::Mean,
+        Op::Transpose { .. } => Kernel::Transpose,
+        Op::Slice { .. } => Kernel::Slice,
+        Op::Pad { .. } => Kernel::Pad,
+        Op::Relu | Op::Clip { .. } | Op::Quantize => Kernel::Requantize,
+        Op::LeakyRelu { .. } | Op::HardSwish | Op::Sigmoid | Op::Tanh => Kernel::Lut,
+        Op::Softmax { .. } => Kernel::Softmax,
+        Op::LogSoftmax => Kernel::LogSoftmax,
+        Op::ResizeNearest { .. } => Kernel::ResizeNearest,
     })
+}
+
+fn window(op: &Op) -> Window {
+    let (Op::Conv2d { window, .. }
+    | Op::DepthwiseConv2d { window, .. }
+    | Op::MaxPool { window, .. }
+    | Op::AveragePool { window, .. }) = op
+    else {
+        return Window::POINT;
+    };
+    let padding = [window.padding.top, window.padding.left];
+    Window { kernel: window.kernel, stride: window.stride, dilation: window.dilation, padding }
 }
 
 #[cfg(test)]
@@ -80,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_convolution_counts_macs_outputs_and_inputs() {
+    fn a_convolution_counts_rows_tiles_and_stored_runs() {
         let mut b = GraphBuilder::new("g");
         let x = b.input("x", [1, 8, 8, 4]);
         let w = b.constant("w", &[6, 3, 3, 4], vec![0.1; 216]);
@@ -88,12 +113,16 @@ mod tests {
         let y = b.op("mean", Op::Mean { axes: vec![1, 2] }, &[y]);
         let graph = b.finish(&[y]).unwrap();
         let layers = layer_shapes(&graph);
-        assert_eq!(layers.iter().map(|l| l.kernel).collect::<Vec<_>>(), [Kernel::Conv, Kernel::Pool]);
+        assert_eq!(layers.iter().map(|l| l.layer.kernel).collect::<Vec<_>>(), [Kernel::Conv, Kernel::Mean]);
         let conv = &layers[0];
-        assert_eq!(conv.pixels, 16.0);
-        assert_eq!(conv.dense, Work { macs: 16.0 * 216.0, runs: 0.0, outputs: 96.0, inputs: 16.0 * 36.0 });
-        let half = conv.sparse(108.0, 27.0);
-        assert_eq!((half.macs, half.runs, half.inputs), (16.0 * 108.0, 16.0 * 27.0, 16.0 * 36.0));
-        assert_eq!(layers[1].dense.macs, 96.0);
+        let work = conv.layer.dense_work();
+        // Four rows of one tile each; nine runs of one block.
+        assert_eq!((work.get(Feature::Rows), work.get(Feature::TileRuns)), (4.0, 4.0 * 6.0 * 9.0));
+        assert_eq!((work.get(Feature::Outputs), work.get(Feature::RowBits)), (96.0, 0.0));
+        let mask: Vec<bool> = (0..216).map(|i| i / 4 % 2 == 0).collect();
+        let (kernel, half) = conv.masked(&mask, (Form::Bitmap, 4));
+        assert_eq!((kernel, half.get(Feature::RowWholes)), (Kernel::ConvRuns, 4.0 * 54.0));
+        assert_eq!(half.get(Feature::TileRuns), 4.0 * 27.0);
+        assert_eq!(conv.counted(108.0, 27.0).get(Feature::Runs), 16.0 * 27.0);
     }
 }

@@ -26,13 +26,21 @@ pub struct Options {
     pub opcodes: bool,
     /// Let one instruction take one nanosecond of the machine's time, so that ticks tell instructions; slower.
     pub virtual_time: bool,
+    /// Take the core's largest machine even when a smaller one has room.
+    pub largest_machine: bool,
     /// Time for each start of the emulator.
     pub limit: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { layer_outputs: false, opcodes: false, virtual_time: false, limit: Duration::from_secs(600) }
+        Options {
+            layer_outputs: false,
+            opcodes: false,
+            virtual_time: false,
+            largest_machine: false,
+            limit: Duration::from_secs(600),
+        }
     }
 }
 
@@ -43,7 +51,7 @@ impl Default for Options {
 /// What is missing on this computer, a case without room, or a firmware that crashes. A package that the device refuses
 /// is no error: its report says so.
 pub fn run(core: Core, cases: &[Case<'_>], options: &Options) -> Result<Vec<CaseReport>, EmulateError> {
-    let machine = choose(core, cases)?;
+    let machine = choose(core, cases, options.largest_machine)?;
     let plugin = image::plugin(qemu::plugin_api()?)?;
     let image = image::firmware(core, machine)?;
     let start = Start {
@@ -69,13 +77,13 @@ pub fn run(core: Core, cases: &[Case<'_>], options: &Options) -> Result<Vec<Case
 /// # Errors
 /// [`EmulateError::Room`] says what the largest machine lacks.
 pub fn fits(core: Core, case: &Case<'_>) -> Result<(), EmulateError> {
-    choose(core, std::slice::from_ref(case)).map(drop)
+    choose(core, std::slice::from_ref(case), false).map(drop)
 }
 
-fn choose(core: Core, cases: &[Case<'_>]) -> Result<&'static Machine, EmulateError> {
+fn choose(core: Core, cases: &[Case<'_>], largest_only: bool) -> Result<&'static Machine, EmulateError> {
     let (largest, smaller) = core.machines().split_last().ok_or(EmulateError::Report("no machine"))?;
     let fits = |machine: &Machine| (0..).zip(cases).try_for_each(|(i, case)| room(machine, i, case));
-    match smaller.iter().find(|m| fits(m).is_ok()) {
+    match smaller.iter().find(|m| !largest_only && fits(m).is_ok()) {
         Some(machine) => Ok(machine),
         None => fits(largest).map(|()| largest),
     }

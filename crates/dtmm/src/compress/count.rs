@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dtmm_boards::Core;
-use dtmm_cost::{CostModel, Kernel, LayerShape, layer_shapes};
+use dtmm_cost::{CostModel, Form, Kernel, Layer, LayerShape, Stored, Work, layer_shapes};
 use dtmm_graph::{Graph, Masks, TensorId, transform};
 use dtmm_pack::{LayerSize, SizeModel, StorageForm};
 use dtmm_prune::{Arena, ArenaTensor, Cycles, Index, LayerCycles, Method, StoredLayer, prunable_layers};
@@ -28,7 +28,7 @@ pub struct Counted {
 pub struct LayerCost {
     pub name: String,
     pub kernel: Kernel,
-    pub work: dtmm_cost::Work,
+    pub work: Work,
 }
 
 impl Counted {
@@ -39,7 +39,7 @@ impl Counted {
         let size = SizeModel::new(graph).map_err(fail)?.size(masks);
         let ram = dtmm_pack::plan(&zeroed(graph, masks)).map_err(fail)?.arena_bytes;
         let stored = dtmm_prune::stored(graph, masks, method);
-        let kernels = |shape: &LayerShape| kernel(shape, graph, masks, &size.layers, stored.as_deref());
+        let kernels = |shape: &LayerShape| kernel(shape, masks, &size.layers, stored.as_deref());
         let layers = layer_shapes(&folded(graph)).iter().map(kernels).collect();
         let (flash, index, storage) = match &stored {
             None => (size.total, size.layers.iter().map(|l| l.index_bytes).sum(), "package".into()),
@@ -81,43 +81,39 @@ fn zeroed(graph: &Graph, masks: &Masks) -> Graph {
 
 fn kernel(
     shape: &LayerShape,
-    graph: &Graph,
     masks: &Masks,
     sizes: &[LayerSize],
     stored: Option<&[StoredLayer]>,
 ) -> LayerCost {
-    let cost = |kernel, work| LayerCost { name: shape.name.clone(), kernel, work };
-    let dense = || cost(shape.kernel, shape.dense);
+    let cost = |(kernel, work)| LayerCost { name: shape.name.clone(), kernel, work };
+    let dense = || cost((shape.layer.kernel, shape.layer.dense_work()));
     let Some(mask) = shape.weights.and_then(|w| masks.get(&w)) else { return dense() };
-    let kept = mask.iter().filter(|k| **k).count() as f64;
     if let Some(stored) = stored {
         let own = stored.iter().find(|l| l.name == shape.name);
         let kernel = match own.map_or(Index::None, |l| l.index) {
             Index::Csr => Kernel::SingleWeights,
             Index::Pattern => Kernel::Patterns,
             Index::Positions => Kernel::OfFour,
-            Index::Pairs => shape.runs_kernel().unwrap_or(shape.kernel),
+            Index::Pairs => return cost(shape.masked(mask, (Form::Bitmap, shape.layer.dims()[2]))),
             Index::None | Index::Bitmap | Index::Gaps => return dense(),
         };
-        let runs = own.map_or(0.0, |l| l.units as f64);
-        return cost(kernel, shape.sparse(own.map_or(kept, |l| l.weight_bytes as f64), runs));
+        let kept = mask.iter().filter(|k| **k).count() as f64;
+        let (weights, runs) = own.map_or((kept, 0.0), |l| (l.weight_bytes as f64, l.units as f64));
+        return cost((kernel, shape.counted(weights, runs)));
     }
     let size = sizes.iter().find(|l| Some(l.weights) == shape.weights);
-    match (size.filter(|l| l.storage != StorageForm::Dense), shape.runs_kernel()) {
-        (Some(size), Some(kernel)) => {
-            let channels = shape.weights.and_then(|w| graph.tensor(w).shape.last().copied()).unwrap_or(1);
-            let (runs, weights) = runs_of(mask, channels, size.group.max(1));
-            cost(kernel, shape.sparse(weights, runs))
-        }
-        _ => dense(),
+    match size.map(|l| (form(l.storage), l.group)) {
+        None | Some((Form::Dense, _)) => dense(),
+        Some(form) => cost(shape.masked(mask, form)),
     }
 }
 
-/// Stored runs of `group` channels and the weights in them.
-fn runs_of(mask: &[bool], channels: usize, group: usize) -> (f64, f64) {
-    let runs = mask.chunks(channels.max(1)).flat_map(|row| row.chunks(group));
-    let kept = runs.filter(|run| run.contains(&true));
-    kept.fold((0.0, 0.0), |(n, weights), run| (n + 1.0, weights + run.len() as f64))
+fn form(storage: StorageForm) -> Form {
+    match storage {
+        StorageForm::Dense => Form::Dense,
+        StorageForm::Bitmap => Form::Bitmap,
+        StorageForm::Gaps => Form::Gaps,
+    }
 }
 
 fn listed(graph: &Graph, dense_total: usize, layers: &[StoredLayer]) -> (usize, usize, String) {
@@ -144,32 +140,44 @@ fn name(index: Index) -> &'static str {
 pub fn timed(graph: &Graph, model: &CostModel, core: Core) -> Result<Cycles, String> {
     let mut cycles = Cycles { other: 0.0, layers: BTreeMap::new() };
     for shape in layer_shapes(&folded(graph)) {
-        let dense = model.cycles(core, shape.kernel, &shape.dense).map_err(|e| e.to_string())?;
-        match (shape.weights, shape.runs_kernel()) {
-            (Some(weights), kernel) => {
-                let own = layer_cycles(&shape, kernel, dense, model, core)?;
-                add(&mut cycles.layers, weights, own);
-            }
-            _ => cycles.other += dense,
+        let own = layer_cycles(&shape.layer, model, core)?;
+        match shape.weights {
+            Some(weights) => add(&mut cycles.layers, weights, own),
+            None => cycles.other += own.dense,
         }
     }
     Ok(cycles)
 }
 
-fn layer_cycles(
-    shape: &LayerShape,
-    kernel: Option<Kernel>,
-    dense: f64,
-    model: &CostModel,
-    core: Core,
-) -> Result<LayerCycles, String> {
-    let Some(kernel) = kernel else {
-        return Ok(LayerCycles { dense, sparse: dense, per_run: 0.0, per_weight: 0.0 });
+/// Half of the runs kept: how runs lie beside each other then is typical of what the scheduler weighs.
+const TYPICAL: f64 = 0.5;
+/// Channels of the shortest runs.
+const SHORTEST: usize = 4;
+
+fn layer_cycles(layer: &Layer, model: &CostModel, core: Core) -> Result<LayerCycles, String> {
+    let time = |stored: &Stored| {
+        let (kernel, work) = layer.work(stored);
+        model.cycles(core, kernel, &work).map_err(|e| e.to_string())
     };
-    let at =
-        |weights, runs| model.cycles(core, kernel, &shape.sparse(weights, runs)).map_err(|e| e.to_string());
-    let sparse = at(0.0, 0.0)?;
-    Ok(LayerCycles { dense, sparse, per_run: at(0.0, 1.0)? - sparse, per_weight: at(1.0, 0.0)? - sparse })
+    let [_, _, channels] = layer.dims();
+    let dense = time(&Stored::dense(layer))?;
+    if layer.runs_kernel().is_none() {
+        return Ok(LayerCycles { dense, sparse: dense, per_run: 0.0, per_weight: 0.0 });
+    }
+    let runs = |group: usize, share: f64| Stored::random(layer, (Form::Bitmap, group), share);
+    let sparse = time(&runs(channels, 0.0))?;
+    let slope = |group: usize| -> Result<f64, String> {
+        let stored = runs(group, TYPICAL);
+        Ok((time(&stored)? - sparse).max(0.0) / stored.kept.max(1.0))
+    };
+    // A run's time is a part of its own and one for each weight; long and short runs tell them apart.
+    let whole = slope(channels)?;
+    if channels <= SHORTEST {
+        return Ok(LayerCycles { dense, sparse, per_run: 0.0, per_weight: whole / channels.max(1) as f64 });
+    }
+    let short = slope(SHORTEST)?;
+    let per_weight = ((whole - short) / (channels - SHORTEST) as f64).clamp(0.0, whole / channels as f64);
+    Ok(LayerCycles { dense, sparse, per_run: whole - per_weight * channels as f64, per_weight })
 }
 
 /// Weights used by several layers take the time of all of them.

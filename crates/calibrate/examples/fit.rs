@@ -1,0 +1,53 @@
+//! Fits cores and writes the model, as `dtmm calibrate` does, with much less to build:
+//! `cargo run --release -p dtmm-calibrate --example fit full crates/cost/data/model.json m0 m3 m4 m7 m55`.
+//! With `rows` behind the cores every measured layer is printed with what the numbers say of it.
+
+use dtmm_calibrate::{CoreFit, Size, calibrate, store};
+use dtmm_cost::CostModel;
+
+const SEED: u64 = 1;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [size, path, cores @ ..] = &arguments[..] else { return Err("give size, model and cores".into()) };
+    let size = if size == "quick" { Size::Quick } else { Size::Full };
+    let mut model = CostModel::from_json(&std::fs::read_to_string(path)?)?;
+    for core in cores.iter().filter(|c| *c != "rows") {
+        let fit = calibrate(core.parse()?, size, SEED, &mut |done, all| {
+            eprint!("\r{core} {done}/{all} ");
+            true
+        })?;
+        eprintln!();
+        if cores.iter().any(|c| c == "rows") {
+            rows(&fit);
+        }
+        summary(&fit);
+        store(&mut model, &fit);
+    }
+    std::fs::write(path, serde_json::to_string_pretty(&model)? + "\n")?;
+    Ok(())
+}
+
+fn rows(fit: &CoreFit) {
+    for l in &fit.layers {
+        let predicted = fit.kernels[&l.kernel].coefficients.instructions(&l.work);
+        let error = predicted / l.instructions - 1.0;
+        println!(
+            "ROW\t{:?}\t{}\t{:+.4}\t{}\t{}\t{:?}",
+            l.kernel, l.held_out, error, l.instructions, l.name, l.work
+        );
+    }
+}
+
+fn summary(fit: &CoreFit) {
+    for (kernel, f) in &fit.kernels {
+        let r = f.coefficients.fit.unwrap_or_default();
+        println!(
+            "{} {kernel:?} {}/{} median {:.4} max {:.4} {}",
+            fit.core, r.fitted, r.held_out, r.median, r.max, f.worst
+        );
+        println!("    {:?}", f.coefficients.instructions);
+    }
+    println!("{} ALL {:?}", fit.core, fit.all);
+    println!("{} REGRET {:.4} {:?}", fit.core, fit.regret.max(), fit.regret);
+}

@@ -1,0 +1,264 @@
+//! What one call of a kernel does, as counts of what its loops do.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Something that a kernel does some number of times in a call. Where the kernels of the scalar cores and those of the
+/// vector cores are built differently, each has counts of its own ([`Feature::is_in`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Feature {
+    /// The call itself.
+    Call,
+    /// Output elements.
+    Outputs,
+    /// Multiply-accumulates with stored weights.
+    Macs,
+    /// Stored runs times output pixels.
+    Runs,
+    /// Input elements.
+    Inputs,
+    /// Output pixels.
+    Pixels,
+    /// Inputs of a call that takes several.
+    Operands,
+    /// Output elements times the bits of an element's number, which is divided into row, column and channel.
+    Positions,
+    /// Output elements where an input is repeated.
+    Repeated,
+    /// Output pixels where an input is repeated.
+    RepeatedPixels,
+    /// Vectors of 4 elements of pixels where an input is repeated.
+    RepeatedQuads,
+    /// Vectors of 16 elements.
+    Vectors,
+    /// Vectors of 4 elements.
+    Quads,
+    /// Rows of a window, over all output elements.
+    WindowRows,
+    /// Elements of a window, over all output elements.
+    WindowTaps,
+    /// Stretches of elements that are copied, or rows of them.
+    Pieces,
+    /// Channels behind the last whole four of a pixel or stretch.
+    Tails,
+
+    /// Rows of outputs.
+    Rows,
+    /// Kernel positions, over all rows of outputs.
+    RowTaps,
+    /// Input rows brought into the row buffer.
+    Fills,
+    /// Cells of four channels filled with padding.
+    BlankCells,
+    /// Filters applied to rows.
+    RowFilters,
+    /// Kernel positions looked up in a bitmap, over all rows.
+    RowWholes,
+    /// Kernel positions with several runs, over all rows.
+    RowPositions,
+    /// Bits of a bitmap read, over all rows.
+    RowBits,
+    /// Runs of a gap index passed, over all rows.
+    RowGaps,
+    /// Stored runs, over all rows.
+    RowKept,
+    /// Runs listed, over all rows.
+    RowRuns,
+    /// Filters whose weights are copied between zeros, over all rows.
+    RowPaddedFilters,
+    /// Kernel positions whose weights are copied between zeros, over all rows.
+    RowPaddedPositions,
+    /// Runs that may have to be copied between zeros, over all rows.
+    RowPaddedBits,
+    /// Runs copied between zeros, over all rows.
+    RowPaddedRuns,
+    /// Weights copied between zeros, over all rows.
+    RowPaddedWeights,
+    /// Blocks of zeros written, over all rows.
+    RowPadded,
+    /// Weights behind the last whole four of runs copied between zeros, over all rows.
+    RowPaddedTails,
+    /// Takes of the run index for dot products.
+    DotTakes,
+    /// Runs of dot products.
+    DotRuns,
+    /// Runs of dot products that are no whole fours of blocks.
+    DotTailed,
+    /// Blocks of four channels of dot products.
+    DotBlocks,
+    /// Blocks of dot products behind the last whole four of a run.
+    DotTailBlocks,
+    /// Channels of dot products behind the last whole block of a run.
+    DotTailChannels,
+    /// Blocks of four channels made ready.
+    Prepared,
+    /// Kernel positions of depthwise windows that lie on pixels.
+    DepthTaps,
+    /// Blocks of four channels of depthwise outputs.
+    DepthBlocks,
+    /// The same, times kernel positions.
+    DepthBlockTaps,
+    /// Blocks of depthwise outputs whose window reaches into padding.
+    DepthEdges,
+    /// Pixels whose window reaches into padding.
+    DepthEdgePixels,
+    /// Channels behind the last whole block, times kernel positions.
+    DepthTailTaps,
+    /// Channels behind the last whole block.
+    DepthTails,
+
+    /// Planes of four channels filled.
+    Planes,
+    /// Cells of four channels filled by the fast loop.
+    Cells,
+    /// Cells of four channels filled one by one.
+    SlowCells,
+    /// Filters applied to tiles of four neighbouring outputs.
+    TileFilters,
+    /// Runs met by such tiles.
+    TileRuns,
+    /// Runs that are no whole fours of blocks, met by such tiles.
+    TileTailed,
+    /// Blocks of four channels met by such tiles.
+    TileBlocks,
+    /// Blocks behind the last whole four of a run.
+    TileTailBlocks,
+
+    /// Planes of two channels filled.
+    PairPlanes,
+    /// Cells of two channels filled by the fast loop.
+    PairCells,
+    /// Cells of two channels filled one by one.
+    SlowPairCells,
+    /// Filters applied to tiles of two and two outputs half a row apart.
+    PairTileFilters,
+    /// Runs met by such tiles.
+    PairTileRuns,
+    /// Blocks of four channels met by such tiles.
+    PairTileBlocks,
+    /// Blocks behind the last whole two of a run.
+    PairTileOddBlocks,
+    /// Filters applied to tiles behind the last output of a row.
+    IdleTileFilters,
+    /// Runs met by those.
+    IdleTileRuns,
+    /// Blocks met by those.
+    IdleTileBlocks,
+
+    /// Filters decoded.
+    VectorFilters,
+    /// Bits of a bitmap read.
+    VectorBits,
+    /// Runs of a gap index passed.
+    VectorGaps,
+    /// Stored runs of a gap index.
+    VectorGapKept,
+    /// Runs decoded.
+    VectorRuns,
+    /// Words of four weights decoded.
+    VectorWords,
+    /// Times that the image is walked.
+    Passes,
+    /// Patches copied.
+    Patches,
+    /// Rows of patches copied.
+    PatchRows,
+    /// Vectors of patches copied.
+    PatchVectors,
+    /// Tiles of four outputs, over all passes.
+    VectorTiles,
+    /// Filters applied to tiles.
+    VectorTileFilters,
+    /// Runs met by tiles.
+    VectorTileRuns,
+    /// Vectors met by tiles.
+    VectorTileVectors,
+    /// Vectors of gathered words met by tiles.
+    VectorTileWords,
+    /// Takes of the run index.
+    Takes,
+    /// Blocks of depthwise channels.
+    DepthwiseParts,
+    /// Vectors of depthwise weights turned.
+    TurnedWeights,
+    /// Depthwise windows turned.
+    Windows,
+    /// Rows of depthwise windows that reach into padding.
+    EdgeRows,
+    /// Kernel positions of depthwise windows turned.
+    TurnedTaps,
+    /// Vectors of depthwise windows turned.
+    TurnedVectors,
+    /// Groups of four depthwise channels summed.
+    Groups,
+    /// The same, times the vectors of a window.
+    GroupPlanes,
+    /// Groups that do not fill four channels by themselves.
+    GroupTails,
+}
+
+/// How the kernels of a core are built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// Two outputs in one multiplication: Armv6-M and Armv7-M.
+    Pairs,
+    /// Two multiplications in one instruction: Armv7E-M, and Armv8-M with DSP instructions.
+    Dual,
+    /// Vector instructions: Armv8.1-M.
+    Vector,
+}
+
+impl Feature {
+    /// Whether kernels that are built so have this count.
+    pub fn is_in(self, view: View) -> bool {
+        match self {
+            f if f < Feature::Rows => true,
+            f if f < Feature::Planes => view != View::Vector,
+            f if f < Feature::PairPlanes => view == View::Dual,
+            f if f < Feature::VectorFilters => view == View::Pairs,
+            _ => view == View::Vector,
+        }
+    }
+}
+
+/// What one call of a kernel does.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Work {
+    counts: BTreeMap<Feature, f64>,
+}
+
+impl Work {
+    /// Nothing but the call itself.
+    pub fn call() -> Self {
+        let mut work = Work::default();
+        work.add(Feature::Call, 1.0);
+        work
+    }
+
+    /// Adds to a count.
+    pub fn add(&mut self, feature: Feature, count: f64) {
+        if count != 0.0 {
+            *self.counts.entry(feature).or_default() += count;
+        }
+    }
+
+    /// A count.
+    pub fn get(&self, feature: Feature) -> f64 {
+        self.counts.get(&feature).copied().unwrap_or(0.0)
+    }
+
+    /// The counts that are not 0.
+    pub fn counts(&self) -> impl Iterator<Item = (Feature, f64)> + '_ {
+        self.counts.iter().map(|(f, n)| (*f, *n))
+    }
+}
+
+impl FromIterator<(Feature, f64)> for Work {
+    fn from_iter<I: IntoIterator<Item = (Feature, f64)>>(counts: I) -> Self {
+        let mut work = Work::default();
+        counts.into_iter().for_each(|(feature, count)| work.add(feature, count));
+        work
+    }
+}
