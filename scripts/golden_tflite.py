@@ -323,6 +323,19 @@ class Net:
         o.alignCorners, o.halfPixelCenters = align, half
         return self.op("RESIZE_NEAREST_NEIGHBOR", [x, self.ints(size)], [n, *size, c], o)
 
+    def spread(self, x, blocks, pads, crops, layer):
+        """`layer` between SPACE_TO_BATCH_ND and BATCH_TO_SPACE_ND: how converters write dilation."""
+        def sizes(shape, change, scale):
+            inner = [scale(d + c, b) for d, c, b in zip(shape[1:], change, blocks)]
+            return inner + shape[1 + len(blocks):]
+        shape, count = self.shape(x), int(np.prod(blocks))
+        to = [shape[0] * count] + sizes(shape, [a + b for a, b in pads], lambda d, b: d // b)
+        y = layer(self.op("SPACE_TO_BATCH_ND", [x, self.ints(blocks), self.ints(pads)], to, s.SpaceToBatchNDOptionsT()))
+        shape = self.shape(y)
+        back = [d * b - c - e for d, b, (c, e) in zip(shape[1:], blocks, crops)]
+        to = [shape[0] // count] + back + shape[1 + len(blocks):]
+        return self.op("BATCH_TO_SPACE_ND", [y, self.ints(blocks), self.ints(crops)], to, s.BatchToSpaceNDOptionsT())
+
     def transpose(self, x, perm):
         return self.op("TRANSPOSE", [x, self.ints(perm)], [self.shape(x)[p] for p in perm], s.TransposeOptionsT())
 
@@ -490,6 +503,20 @@ def layout_cases(kind):
             wide = n.reshape(x, [1, 1, 15, 4])
         return n.op("SQUEEZE", [n.conv(wide, 3, (1, 3))], [1, 15, 3], o)
 
+    def spread_1d(n, x):
+        def layer(t):
+            b, w, c = n.shape(t)
+            wide = n.op("EXPAND_DIMS", [t, n.ints(1)], [b, 1, w, c], s.ExpandDimsOptionsT())
+            y = n.conv(wide, 3, (1, 5), padding=VALID)
+            return n.reshape(y, [b, n.shape(y)[2], 3])
+        return n.spread(x, [2], [[8, 1]], [[0, 1]], layer)
+
+    yield "spread_conv", [1, 8, 6, 4], {}, lambda n, x: n.spread(
+        x, [2, 3], [[2, 2], [3, 3]], [[0, 0], [0, 0]], lambda t: n.conv(t, 5, (3, 3), padding=VALID, act=RELU))
+    yield "spread_depthwise_crops", [1, 7, 8, 4], {"zero": 20}, lambda n, x: n.spread(
+        x, [2, 2], [[2, 3], [2, 4]], [[0, 1], [0, 2]], lambda t: n.depthwise(t, 1, (3, 3), padding=VALID))
+    if kind == "i8":  # as above: no EXPAND_DIMS of float tensors
+        yield "spread_1d", [1, 15, 4], {}, spread_1d
     yield "split_concat", image, {}, split
     yield "conv_1d_expand_squeeze", [1, 15, 4], {}, squeeze_1d
     if kind == "i8":
@@ -658,6 +685,9 @@ def refused_models():
     yield "refers to tensor 77", n.finish(y)
     n = Net(image, "f32")
     yield "shape [1, 4, 4, 3] cannot become [1, 7]", n.finish(n.reshape(n.x, [1, 7]))
+    n = Net(image, "f32")
+    y = n.spread(n.x, [2, 2], [[0, 0]] * 2, [[0, 0]] * 2, lambda t: n.unary("RELU", t))
+    yield "SPACE_TO_BATCH_ND (node 0|only around one convolution", n.finish(y)
 
 
 def hash_name(name):

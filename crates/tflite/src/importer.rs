@@ -8,6 +8,7 @@ use crate::constant::Constant;
 use crate::dims::Layout;
 use crate::error::NodeError;
 use crate::flat::{FlatError, Table};
+use crate::ops::spread;
 use crate::quantization::activation_type;
 use crate::schema::{Model, Operator, SourceTensor};
 
@@ -106,6 +107,8 @@ pub struct Importer<'m> {
     /// Samples in the leading axis of the model's input.
     pub batch: usize,
     pub graph: Graph,
+    /// Values spread over the batch, by source tensor.
+    pub spread: HashMap<usize, Vec<spread::Axis>>,
     slots: Vec<Slot>,
     weights: HashMap<(usize, Use), TensorId>,
 }
@@ -116,6 +119,7 @@ impl<'m> Importer<'m> {
             model,
             batch: 1,
             graph: Graph { name: name.to_owned(), ..Graph::default() },
+            spread: HashMap::new(),
             slots: vec![Slot::Unset; model.tensors.len()],
             weights: HashMap::new(),
         }

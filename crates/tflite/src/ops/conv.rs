@@ -3,6 +3,7 @@
 use dtmm_graph::{Data, Op, Tensor, TensorId};
 
 use super::fused;
+use super::spread::dilated;
 use super::weights::{Role, add_bias, add_weights, weight_dims};
 use super::window::{Fields, image_size, window};
 use crate::error::NodeError;
@@ -24,6 +25,7 @@ pub fn conv2d(importer: &mut Importer<'_>, node: &NodeView<'_>) -> Result<(), No
     let channels = x.dims[3];
     let options = node.options();
     let window = window(&options, &CONV, size, [filter[1], filter[2]])?;
+    let window = dilated(importer, node, window)?;
     let op = Op::Conv2d { window, activation: fused(options.i8(CONV_ACTIVATION)?)? };
     if filter[3] == channels {
         return emit(importer, node, op, OHWI, filter[0]);
@@ -91,6 +93,7 @@ pub fn depthwise_conv2d(importer: &mut Importer<'_>, node: &NodeView<'_>) -> Res
     let filter = filter_dims(importer, node, ONE_HWO)?;
     let options = node.options();
     let window = window(&options, &DEPTHWISE, size, [filter[1], filter[2]])?;
+    let window = dilated(importer, node, window)?;
     let op = Op::DepthwiseConv2d { window, activation: fused(options.i8(DEPTHWISE_ACTIVATION)?)? };
     emit(importer, node, op, ONE_HWO, filter[3])
 }

@@ -13,6 +13,7 @@ mod quantize;
 mod reshape;
 mod resize;
 mod slice;
+pub mod spread;
 mod transpose;
 mod weights;
 mod window;
@@ -28,9 +29,10 @@ use crate::importer::{Importer, NodeView};
 type Handler = fn(&mut Importer<'_>, &NodeView<'_>) -> Result<(), NodeError>;
 
 /// Operators that may compute at run time: name, number of the options table in the schema, importer.
-const HANDLERS: [(&str, i8, Handler); 34] = [
+const HANDLERS: [(&str, i8, Handler); 36] = [
     ("ADD", 11, elementwise::add),
     ("AVERAGE_POOL_2D", 5, pool::average_pool),
+    ("BATCH_TO_SPACE_ND", 24, spread::batch_to_space),
     ("CONCATENATION", 10, concat::concat),
     ("CONV_2D", 1, conv::conv2d),
     ("DEPTHWISE_CONV_2D", 2, conv::depthwise_conv2d),
@@ -56,6 +58,7 @@ const HANDLERS: [(&str, i8, Handler); 34] = [
     ("RESIZE_NEAREST_NEIGHBOR", 74, resize::resize_nearest),
     ("SLICE", 48, slice::slice),
     ("SOFTMAX", 9, activation::softmax),
+    ("SPACE_TO_BATCH_ND", 25, spread::space_to_batch),
     ("SPLIT", 35, slice::split),
     ("SPLIT_V", 79, slice::split_v),
     ("SQUEEZE", 30, reshape::squeeze),

@@ -1,21 +1,31 @@
 //! RESHAPE, SQUEEZE, EXPAND_DIMS: other shapes for the same values.
 
+use super::spread;
 use crate::dims::{element_count, normalize_axis};
 use crate::error::NodeError;
 use crate::importer::{Importer, NodeView};
 
 pub fn reshape(importer: &mut Importer<'_>, node: &NodeView<'_>) -> Result<(), NodeError> {
+    if spread::reshape(importer, node)? {
+        return Ok(());
+    }
     let dims = importer.activation(node.input(0)?)?.dims;
     let dims = reshape_dims(importer, node, &dims)?;
     alias(importer, node, dims)
 }
 
 pub fn squeeze(importer: &mut Importer<'_>, node: &NodeView<'_>) -> Result<(), NodeError> {
+    if spread::reshape(importer, node)? {
+        return Ok(());
+    }
     let dims = importer.activation(node.input(0)?)?.dims;
     alias(importer, node, squeeze_dims(node, &dims)?)
 }
 
 pub fn expand_dims(importer: &mut Importer<'_>, node: &NodeView<'_>) -> Result<(), NodeError> {
+    if spread::reshape(importer, node)? {
+        return Ok(());
+    }
     let dims = importer.activation(node.input(0)?)?.dims;
     let dims = expand_dims_dims(importer, node, &dims)?;
     alias(importer, node, dims)
