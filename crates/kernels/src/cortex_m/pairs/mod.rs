@@ -158,7 +158,7 @@ impl Dot for Pairs {
 /// `sum * multiplier / 2^31`, rounded to nearest, ties upwards, from products of 16 bits; `multiplier` is not negative.
 #[cfg(any(dtmm_isa = "v6m", test))]
 #[inline(always)]
-fn high_mul(sum: i32, multiplier: i32) -> i32 {
+pub(super) fn high_mul(sum: i32, multiplier: i32) -> i32 {
     let (sum_high, sum_low) = (sum >> 16, sum & 0xFFFF);
     let (m_high, m_low) = (multiplier >> 16, multiplier & 0xFFFF);
     let low = sum_low.wrapping_mul(m_low).cast_unsigned();
