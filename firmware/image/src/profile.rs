@@ -29,7 +29,14 @@ impl Hook for Profile<'_> {
     #[inline(always)]
     fn after(&mut self, _index: u16, output: &[i8]) {
         mark::stop();
-        let ticks = ticks::since(self.started);
+        self.record(ticks::since(self.started), output);
+    }
+}
+
+impl Profile<'_> {
+    /// In a frame of its own, which is gone while layers run.
+    #[inline(never)]
+    fn record(&mut self, ticks: u32, output: &[i8]) {
         let kept = if self.keep_outputs { output } else { &[] };
         self.report.layer(ticks, checksum(output), kept);
     }

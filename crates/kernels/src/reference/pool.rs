@@ -59,6 +59,9 @@ impl Kind {
     }
 }
 
+/// Folds elements of a slice, so far apart and so many, into a value.
+type Fold = fn(&[i8], [usize; 2], i32) -> i32;
+
 /// The largest of `value` and `count` elements of `x` that lie `step` apart.
 #[inline(never)]
 fn largest(x: &[i8], [step, count]: [usize; 2], mut value: i32) -> i32 {
@@ -88,8 +91,7 @@ fn each_output(p: &Pool, kind: &Kind, x: &[i8], y: &mut [i8]) -> Result<(), Kern
     if p.input.c != p.output.c {
         return Err(KernelError::Shape);
     }
-    let (fold, first): (fn(&[i8], [usize; 2], i32) -> i32, i32) =
-        if kind.max { (largest, i8::MIN.into()) } else { (sum, 0) };
+    let (fold, first): (Fold, i32) = if kind.max { (largest, i8::MIN.into()) } else { (sum, 0) };
     let (width, channels) = (p.output.w.max(1), p.output.c.max(1));
     let row_len = p.input.w.wrapping_mul(channels);
     for (at, out) in y.chunks_exact_mut(channels).enumerate() {

@@ -160,7 +160,8 @@ impl<'a> Decoder<'a> {
     #[inline(never)]
     fn list_padded(&mut self, w: &mut Workspace<'_>, listed: &mut usize) -> Option<usize> {
         let mut list = List { runs: &mut *w.runs, len: 0, end: usize::MAX };
-        w.padded.fill(0);
+        // By words, as the scratch memory is cut: a second way to fill would be code.
+        bytemuck::try_cast_slice_mut::<i8, u32>(w.padded).ok()?.fill(0);
         let mut used = 0usize;
         for tap in w.taps {
             let end = used.wrapping_add(w.geometry.blocks.wrapping_mul(BLOCK));
