@@ -304,7 +304,8 @@ impl Search<'_> {
     /// factors.
     fn least_price(&mut self, mut fits: impl FnMut(&mut Self, f64) -> bool) -> f64 {
         const STEP: f64 = 16.0;
-        const BISECTIONS: usize = 44;
+        // Down to 2e-8 of the price; the exact size settles what is left.
+        const BISECTIONS: usize = 27;
         let floor = self.top * 1e-30;
         let mut high = self.top;
         while high > floor && fits(self, high / STEP) {

@@ -73,6 +73,11 @@ impl Method {
         matches!(self, Method::Lagrangian | Method::Uniform | Method::Anneal { .. } | Method::FilterOnly)
     }
 
+    /// True when the units are chosen by the caller; the other methods have their own.
+    pub fn has_units(self) -> bool {
+        matches!(self, Method::Lagrangian | Method::Uniform | Method::Anneal { .. })
+    }
+
     /// True when channels leave even where RAM does not ask for it.
     pub(crate) fn removes_channels(self) -> bool {
         matches!(self, Method::Lagrangian | Method::Anneal { .. } | Method::FilterOnly)

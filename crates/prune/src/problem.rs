@@ -304,7 +304,7 @@ fn forms(options: &Options, input: &LayerInput) -> Vec<Form> {
         Method::NInFour => [1, 2].into_iter().filter_map(|n| n_of_four(input, n)).collect(),
         Method::FilterOnly => vec![],
         // One position: the paper prunes 1×1 kernels by filters only.
-        Method::Anneal { .. } if input.layout.positions == 1 => vec![],
+        Method::Anneal { .. } if input.layout.positions == 1 || !options.filterlets => vec![],
         Method::Anneal { .. } => vec![Form::units(input, UnitKind::Filterlet, Index::Pairs)],
         Method::Lagrangian | Method::Uniform => {
             let pair = |kind| {
@@ -318,9 +318,11 @@ fn forms(options: &Options, input: &LayerInput) -> Vec<Form> {
 }
 
 fn kinds(options: &Options, channels: usize) -> Vec<UnitKind> {
+    // A layer with fewer channels than any group has them all in one.
+    let narrow = options.groups.iter().any(|&g| g >= channels);
     let mut groups: Vec<usize> = options.groups.iter().copied().filter(|&g| g > 0 && g < channels).collect();
     groups.sort_unstable();
     groups.dedup();
-    let whole = options.filterlets || groups.is_empty();
+    let whole = options.filterlets || groups.is_empty() && narrow;
     groups.into_iter().map(UnitKind::SubFilterlet).chain(whole.then_some(UnitKind::Filterlet)).collect()
 }

@@ -29,7 +29,8 @@ pub type Sizer<'a> = dyn Fn(&Graph) -> Result<PackageSize, String> + 'a;
 /// What the scheduler may do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Options {
-    /// How masks are chosen. Groups, filterlets and filters below are for [`Method::Lagrangian`].
+    /// How masks are chosen. Groups are for [`Method::Lagrangian`] and [`Method::Uniform`], filterlets for these and
+    /// [`Method::Anneal`], filters for these and [`Method::FilterOnly`].
     pub method: Method,
     /// Sizes of sub-filterlets to choose from, in input channels; those below a layer's input channels apply.
     pub groups: Vec<usize>,
@@ -70,6 +71,12 @@ impl Default for Options {
             protect_first: false,
             protect_last: false,
         }
+    }
+}
+
+impl Options {
+    fn only_filters(&self) -> bool {
+        self.filters && !self.filterlets && self.groups.is_empty()
     }
 }
 
@@ -167,7 +174,7 @@ pub enum ScheduleError {
 /// [`ScheduleError`].
 pub fn schedule(request: &Request) -> Result<PrunePlan, ScheduleError> {
     request.check_limits()?;
-    if request.options.method == Method::Lagrangian {
+    if request.options.method == Method::Lagrangian && !request.options.only_filters() {
         return lagrangian(request);
     }
     let whole = Reduced::new(request.graph, request.importance, request.current);
@@ -187,8 +194,13 @@ pub fn schedule(request: &Request) -> Result<PrunePlan, ScheduleError> {
 /// The plan of a method that takes the model as RAM leaves it; `None` when it cannot keep the budgets.
 fn by_method(request: &Request, state: &Reduced) -> Result<Option<PrunePlan>, ScheduleError> {
     match request.options.method {
-        Method::Anneal { seed } => anneal(request, state, seed),
-        Method::FilterOnly => {
+        Method::Anneal { seed } => {
+            let Some(found) = anneal(request, state, seed)? else { return Ok(None) };
+            let problem = request.problem(&found.state)?;
+            plan(request, &problem, &found.solution(&problem)).map(Some)
+        }
+        // The scheduler with no other units.
+        Method::FilterOnly | Method::Lagrangian => {
             let Some(state) = filter_only(request, state)? else { return Ok(None) };
             let problem = request.problem(&state)?;
             plan(request, &problem, &problem.dense()).map(Some)
@@ -207,10 +219,12 @@ fn lagrangian(request: &Request) -> Result<PrunePlan, ScheduleError> {
     let Some(in_ram) = settle_ram(request, whole)? else {
         return Err(infeasible(request, &tightest(request)?)?);
     };
-    let thinner = narrower(request, &in_ram)?;
+    let others = [narrower(request, &in_ram)?, annealed(request, &in_ram)?];
     let settled = refine(request, settle_channels(request, in_ram)?)?;
     let lost = |p: &PrunePlan| p.importance_removed;
-    if let Some(plan) = settled.into_iter().chain(thinner).min_by(|a, b| lost(a).total_cmp(&lost(b))) {
+    if let Some(plan) =
+        settled.into_iter().chain(others.into_iter().flatten()).min_by(|a, b| lost(a).total_cmp(&lost(b)))
+    {
         return Ok(plan);
     }
     let tightest = tightest(request)?;
@@ -225,6 +239,18 @@ fn narrower(request: &Request, state: &Reduced) -> Result<Option<PrunePlan>, Sch
         return Ok(None);
     }
     filter_only(request, state)?.map_or(Ok(None), |state| refine(request, state))
+}
+
+/// The annealer's channels, where time is limited: which layer should be how narrow for time is not convex, so that no
+/// price finds it.
+fn annealed(request: &Request, state: &Reduced) -> Result<Option<PrunePlan>, ScheduleError> {
+    if request.device.limits.cycles.is_none() || !request.options.filters {
+        return Ok(None);
+    }
+    let method = Method::Anneal { seed: 0 };
+    let options = Options { method, importance_threshold: None, ..request.options.clone() };
+    let found = anneal(&Request { options: &options, ..*request }, state, 0)?;
+    found.map_or(Ok(None), |found| refine(request, found.state))
 }
 
 /// Solves for the state's channels, and again without those that the solution makes useless; `None` when even the
@@ -287,7 +313,8 @@ fn infeasible(request: &Request, state: &Reduced) -> Result<ScheduleError, Sched
 
 /// Rounds of taking channels out.
 const CHANNEL_ROUNDS: usize = 12;
-/// Share of the candidates that leave in one round: the price has to follow.
+/// Share of the candidates that leave in one round, the price having to follow; smaller batches are a quarter each of the
+/// one before.
 const FIRST_BATCH: f64 = 0.25;
 
 impl Request<'_> {
@@ -353,20 +380,16 @@ fn settle_channels(request: &Request, mut state: Reduced) -> Result<Reduced, Sch
     if !request.options.filters {
         return Ok(state);
     }
-    let mut share = FIRST_BATCH;
-    let mut best = Valued::new(request, &state, share)?;
+    let mut best = Valued::new(request, &state)?;
     for _ in 0..CHANNEL_ROUNDS {
-        if !best.dead.contains(&true) {
-            break;
-        }
-        let next = state.without(&ChannelMap::new(&state.graph), &best.dead)?;
-        let valued = Valued::new(request, &next, share)?;
-        // A batch after which a byte costs nothing has taken too much.
+        let Some(dead) = best.batches.pop() else { break };
+        let next = state.without(&ChannelMap::new(&state.graph), &dead)?;
+        let valued = Valued::new(request, &next)?;
+        // A batch after which a byte costs nothing has taken too much; the next one is smaller.
         if valued.value > best.value && valued.prices != Prices::default() {
+            let smaller = best.batches.len() + 1;
             (state, best) = (next, valued);
-        } else {
-            share /= 4.0;
-            best.dead = Valued::new(request, &state, share)?.dead;
+            best.batches.truncate(smaller);
         }
     }
     Ok(state)
@@ -377,20 +400,22 @@ struct Valued {
     /// Importance kept in effect.
     value: f64,
     prices: Prices,
-    /// The channels to take out next.
-    dead: Vec<bool>,
+    /// Channels to take out next, the largest batch last; none without channels.
+    batches: Vec<Vec<bool>>,
 }
 
 impl Valued {
-    fn new(request: &Request, state: &Reduced, share: f64) -> Result<Self, ScheduleError> {
+    fn new(request: &Request, state: &Reduced) -> Result<Self, ScheduleError> {
         let problem = request.problem(state)?;
         let solution = problem.estimate(problem.beside_weights);
         let map = ChannelMap::new(&state.graph);
         let channels = Channels::new(&problem, &map, &solution, request.options);
+        let share = |k: usize| FIRST_BATCH / 4f64.powi(k as i32);
+        let batches = (0..CHANNEL_ROUNDS / 2).rev().map(|k| channels.worth_removing(share(k)));
         Ok(Valued {
             value: channels.effective(),
             prices: solution.prices,
-            dead: channels.worth_removing(share),
+            batches: batches.filter(|dead| dead.contains(&true)).collect(),
         })
     }
 }

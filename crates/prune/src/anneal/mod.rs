@@ -11,10 +11,9 @@ mod walk;
 
 use crate::channels::ChannelMap;
 use crate::knapsack::{Choice, LayerChoices, Prices};
-use crate::plan::PrunePlan;
 use crate::problem::{Problem, Solution};
 use crate::reduced::Reduced;
-use crate::schedule::{Request, ScheduleError, plan};
+use crate::schedule::{Request, ScheduleError};
 use space::{Space, State};
 use walk::{Bounds, walk};
 
@@ -25,17 +24,22 @@ const BISECTIONS: usize = 14;
 /// Tries of meeting the exact counts, which the walk only estimates.
 const CORRECTIONS: usize = 6;
 
-/// The plan of the best state that a walk from `seed` met, starting at `whole`; `None` when none keeps the budgets.
+/// Where a walk ended: the model without the channels that β takes, and α of each layer that is left.
+pub(crate) struct Annealed {
+    pub state: Reduced,
+    alphas: Vec<usize>,
+}
+
+/// The best state that a walk from `seed` met, starting at `whole`; `None` when none keeps the budgets.
 pub(crate) fn anneal(
     request: &Request,
     whole: &Reduced,
     seed: u64,
-) -> Result<Option<PrunePlan>, ScheduleError> {
+) -> Result<Option<Annealed>, ScheduleError> {
     let problem = request.problem(whole)?;
-    let dense = problem.dense();
     let threshold = request.options.importance_threshold;
-    if threshold.is_none() && problem.fits(&dense) {
-        return plan(request, &problem, &dense).map(Some);
+    if threshold.is_none() && problem.fits(&problem.dense()) {
+        return Ok(Some(Annealed { state: whole.clone(), alphas: vec![0; problem.layers.len()] }));
     }
     let map = ChannelMap::new(&whole.graph);
     let space = Space::new(&problem, &map, request.options);
@@ -49,16 +53,25 @@ pub(crate) fn anneal(
             None => least_threshold(&space, &bounds, seed),
         };
         let Some(state) = found else { break };
-        let reduced = whole.without(&map, &space.dead(&state))?;
-        let problem = request.problem(&reduced)?;
-        let solution = solution(&problem, &state);
+        let annealed = Annealed { state: whole.without(&map, &space.dead(&state))?, alphas: state.alphas };
+        let problem = request.problem(&annealed.state)?;
+        let solution = annealed.solution(&problem);
         if problem.fits(&solution) {
-            return plan(request, &problem, &solution).map(Some);
+            drop(problem);
+            return Ok(Some(annealed));
         }
         bounds.bytes -= (solution.bytes as f64 - problem.budget as f64).max(0.0);
         bounds.cycles -= (solution.cycles - problem.cycle_limit).max(0.0);
     }
     Ok(None)
+}
+
+impl Annealed {
+    /// What is left of each layer of `problem`, which is that of the state.
+    pub fn solution(&self, problem: &Problem) -> Solution {
+        let choices = problem.layers.iter().zip(&self.alphas).map(|(l, &alpha)| choice(l, alpha)).collect();
+        Solution { bound: problem.bound(&problem.layers), ..problem.solution(choices, Prices::default()) }
+    }
 }
 
 /// The state met under the least threshold that has any.
@@ -75,19 +88,12 @@ fn least_threshold(space: &Space, bounds: &Bounds, seed: u64) -> Option<State> {
     Some(best)
 }
 
-/// What is left of each layer once the state's channels are gone.
-fn solution(problem: &Problem, state: &State) -> Solution {
-    let choice = |(layer, &alpha): (&LayerChoices, &usize)| match layer.forms.get(1) {
-        Some(form) => {
-            let count = kept(form.order.len(), alpha).max(form.least);
-            // Fewer filterlets that save nothing all stay.
-            let saves = form.bytes_of(count) < layer.layout.len() as f64;
-            if saves { Choice { form: 1, count } } else { DENSE }
-        }
-        None => DENSE,
-    };
-    let choices = problem.layers.iter().zip(&state.alphas).map(choice).collect();
-    Solution { bound: problem.bound(&problem.layers), ..problem.solution(choices, Prices::default()) }
+fn choice(layer: &LayerChoices, alpha: usize) -> Choice {
+    let Some(form) = layer.forms.get(1) else { return DENSE };
+    let count = kept(form.order.len(), alpha).max(form.least);
+    // Fewer filterlets that save nothing all stay.
+    let saves = form.bytes_of(count) < layer.layout.len() as f64;
+    if saves { Choice { form: 1, count } } else { DENSE }
 }
 
 const DENSE: Choice = Choice { form: 0, count: 1 };
