@@ -44,7 +44,7 @@ prop_compose! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 2000 }))]
 
     #[test]
     fn pairs_of_elements(p in elementwise(), values in any::<[[i8; 54]; 2]>(), in_place: bool) {
