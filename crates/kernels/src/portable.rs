@@ -93,7 +93,7 @@ impl Dot for Portable {
 
     fn dot(groups: &Groups<'_>, sum: i32) -> i32 {
         groups.fold(sum, |sum, words: &[[u32; 2]], weights| {
-            let values: &[i16] = bytemuck::cast_slice(words.as_flattened());
+            let values: &[i16] = bytemuck::try_cast_slice(words.as_flattened()).unwrap_or_default();
             let products =
                 values.iter().zip(weights.as_flattened()).map(|(x, w)| i32::from(*x) * i32::from(*w));
             products.fold(sum, i32::wrapping_add)
