@@ -503,6 +503,11 @@ def layout_cases(kind):
             wide = n.reshape(x, [1, 1, 15, 4])
         return n.op("SQUEEZE", [n.conv(wide, 3, (1, 3))], [1, 15, 3], o)
 
+    def upsample(n, x):  # as Keras repeats rows, then columns
+        x = n.reshape(x, [1, 3, 1, 4, 2])
+        x = n.reshape(n.op("TILE", [x, n.ints([1, 1, 3, 1, 1])], [1, 3, 3, 4, 2]), [1, 9, 4, 1, 2])
+        return n.reshape(n.op("TILE", [x, n.ints([1, 1, 1, 2, 1])], [1, 9, 4, 2, 2]), [1, 9, 8, 2])
+
     def spread_1d(n, x):
         def layer(t):
             b, w, c = n.shape(t)
@@ -515,6 +520,7 @@ def layout_cases(kind):
         x, [2, 3], [[2, 2], [3, 3]], [[0, 0], [0, 0]], lambda t: n.conv(t, 5, (3, 3), padding=VALID, act=RELU))
     yield "spread_depthwise_crops", [1, 7, 8, 4], {"zero": 20}, lambda n, x: n.spread(
         x, [2, 2], [[2, 3], [2, 4]], [[0, 1], [0, 2]], lambda t: n.depthwise(t, 1, (3, 3), padding=VALID))
+    yield "tile_upsample", [1, 3, 4, 2], {}, upsample
     if kind == "i8":  # as above: no EXPAND_DIMS of float tensors
         yield "spread_1d", [1, 15, 4], {}, spread_1d
     yield "split_concat", image, {}, split

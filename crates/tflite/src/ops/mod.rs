@@ -29,7 +29,7 @@ use crate::importer::{Importer, NodeView};
 type Handler = fn(&mut Importer<'_>, &NodeView<'_>) -> Result<(), NodeError>;
 
 /// Operators that may compute at run time: name, number of the options table in the schema, importer.
-const HANDLERS: [(&str, i8, Handler); 36] = [
+const HANDLERS: [(&str, i8, Handler); 37] = [
     ("ADD", 11, elementwise::add),
     ("AVERAGE_POOL_2D", 5, pool::average_pool),
     ("BATCH_TO_SPACE_ND", 24, spread::batch_to_space),
@@ -65,6 +65,7 @@ const HANDLERS: [(&str, i8, Handler); 36] = [
     ("STRIDED_SLICE", 32, slice::strided_slice),
     ("SUB", 28, elementwise::sub),
     ("TANH", 0, activation::tanh),
+    ("TILE", 51, resize::tile),
     ("TRANSPOSE", 26, transpose::transpose),
 ];
 
