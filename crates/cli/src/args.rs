@@ -257,6 +257,17 @@ pub fn scheduler(text: &str) -> Result<String, String> {
     dtmm::Method::from_name(text, 0).map(|m| m.name().to_owned()).ok_or_else(known)
 }
 
+/// The units by their names.
+pub fn units(names: &[String]) -> anyhow::Result<dtmm::Units> {
+    dtmm::Units::from_names(names.iter().map(String::as_str)).map_err(|e| anyhow::anyhow!("--units: {e}"))
+}
+
+/// A number between 0 and 1.
+pub fn share(text: &str) -> Result<f64, String> {
+    let share = text.trim().parse().ok().filter(|s| (0.0..=1.0).contains(s));
+    share.ok_or_else(|| format!("'{text}' is no share: write a number from 0 to 1"))
+}
+
 /// The name of a kind of importance.
 pub fn importance(text: &str) -> Result<ImportanceKind, String> {
     let known = || format!("the kinds are {}", ImportanceKind::names().collect::<Vec<_>>().join(", "));

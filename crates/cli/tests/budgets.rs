@@ -59,18 +59,28 @@ fn every_impossible_budget_is_named_with_what_is_possible() {
 #[test]
 fn senseless_mixes_are_explained() {
     let folder = tempfile::tempdir().unwrap();
-    let cases: [(&[&str], &str); 4] = [
+    let cases: [(&[&str], &str); 8] = [
         (&[], "at least one"),
         (&["--latency", "5ms"], "--core and --clock"),
         (&["--flash", "0.5x", "--minimize", "ram"], "--max-drop"),
         (&["--board", "toaster"], "did you mean"),
+        (&["--flash", "0.5x", "--units", "channel"], "the units are filter"),
+        (&["--flash", "0.5x", "--scheduler", "pattern", "--units", "filter"], "units of their own"),
+        (&["--flash", "0.5x", "--importance-threshold", "0.2"], "anneal"),
+        (
+            &["--flash", "0.5x", "--scheduler", "anneal", "--importance-threshold", "0.01"],
+            "raise the threshold",
+        ),
     ];
     for (own, part) in cases {
         let text = error(folder.path(), &args("compress", own));
         assert!(text.contains(part), "{own:?}: {text}");
     }
-    let text = error(folder.path(), &args("compress", &["--ram", "0.5x", "--scheduler", "uniform"]));
-    assert!(text.contains("knows flash only"), "{text}");
+    for scheduler in ["unstructured", "pattern", "n:4"] {
+        let own = ["--ram", "0.5x", "--scheduler", scheduler, "-o", scheduler];
+        let text = error(folder.path(), &args("compress", &own));
+        assert!(text.contains("knows flash only"), "{text}");
+    }
 }
 
 #[test]
@@ -107,7 +117,8 @@ fn a_sweep_gives_one_package_for_each_point() {
 #[test]
 fn a_comparison_has_a_row_for_each_method_and_budget() {
     let folder = tempfile::tempdir().unwrap();
-    let own = ["--budgets", "1/2,1/4", "--methods", "lagrangian,unstructured,filter-only@l1,1:4", "-o", "o"];
+    let own =
+        ["--budgets", "1/2,1/4", "--methods", "lagrangian,unstructured,filter-only@chip,1:4", "-o", "o"];
     let report = json(folder.path(), &args("compare", &own));
     let rows = report["rows"].as_array().unwrap();
     assert_eq!(rows.len(), 1 + 2 * 4);
@@ -124,5 +135,5 @@ fn a_comparison_has_a_row_for_each_method_and_budget() {
     let csv = fs::read_to_string(folder.path().join("o/compare.csv")).unwrap();
     assert!(csv.lines().count() == 10 && csv.lines().next().unwrap().ends_with("cycles_m85"), "{csv}");
     let page = fs::read_to_string(folder.path().join("o/compare.html")).unwrap();
-    assert!(page.contains("<svg") && page.contains("filter-only@l1"));
+    assert!(page.contains("<svg") && page.contains("filter-only@chip"));
 }

@@ -4,7 +4,7 @@ mod common;
 
 use std::path::Path;
 use std::thread::sleep;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use common::{dtmm, json, small_model};
 
@@ -49,6 +49,46 @@ fn a_killed_run_ends_with_the_same_package_for_any_thread_count() {
     assert!(kills >= 2, "the run was too fast to be killed at several points");
     json(folder.path(), &compress(model, "killed", "2"));
     assert!(package(folder.path(), "killed") == reference, "the packages differ");
+}
+
+#[test]
+fn a_run_killed_in_its_quantisation_aware_epochs_ends_with_the_same_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let args = |out: &'static str, threads: &'static str| {
+        let model = small_model().to_str().unwrap();
+        let data = ["compress", model, "--data", "builtin:glyphs", "--samples", "600", "--flash", "0.3x"];
+        [&data[..], &["--epochs", "1", "--rounds", "1", "--qat-epochs", "4", "-o", out, "--threads", threads]]
+            .concat()
+    };
+    let whole = json(folder, &args("whole", "1"));
+    // Killed after the first epoch and again after a later one.
+    for kill in 0..2 {
+        let mut child = dtmm(folder, &args("killed", "2")).spawn().unwrap();
+        let checkpoint = folder.join("killed/run/qat.checkpoint");
+        let before = modified(&checkpoint);
+        while modified(&checkpoint) == before {
+            assert!(
+                child.try_wait().unwrap().is_none(),
+                "kill {kill}: the run ended before it could be killed"
+            );
+            sleep(Duration::from_millis(1));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(checkpoint.exists(), "kill {kill}: no checkpoint is left to go on from");
+    }
+    let resumed = json(folder, &args("killed", "2"));
+    assert_eq!(resumed["quantization"], whole["quantization"]);
+    assert_eq!(resumed["quantization"]["qat_epochs"], 4);
+    // The trained model, whether it was taken or not; the seconds before it differ.
+    let trained = |out: &str| std::fs::read(folder.join(out).join("run/qat.stage")).unwrap()[8..].to_vec();
+    assert!(trained("killed") == trained("whole"), "the trained models differ");
+    assert!(package(folder, "killed") == package(folder, "whole"), "the packages differ");
+}
+
+fn modified(path: &Path) -> Option<std::time::SystemTime> {
+    std::fs::metadata(path).and_then(|m| m.modified()).ok()
 }
 
 fn package(folder: &Path, out: &str) -> Vec<u8> {

@@ -32,3 +32,32 @@ fn unknown_methods_are_listed() {
     let args = ["compress", "m.onnx", "--data", "d", "--flash", "1K", "--scheduler", "magic"];
     assert!(error(folder.path(), &args).contains("lagrangian, uniform, anneal"));
 }
+
+#[test]
+fn only_the_units_that_are_asked_for_are_pruned() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = small_model().to_str().unwrap();
+    for (i, units) in ["filter", "filterlet", "sub-filterlet:4", "filter,sub-filterlet"].iter().enumerate() {
+        let args = ["compress", model, "--data", "builtin:glyphs", "--samples", "200", "--epochs", "0"];
+        let out = i.to_string();
+        let report =
+            json(folder.path(), &[&args[..], &["--flash", "0.7x", "--units", units, "-o", &out]].concat());
+        let layers = report["layers"].as_array().unwrap();
+        let found: Vec<&str> = layers.iter().filter_map(|l| l["unit"].as_str()).collect();
+        let allowed = |unit: &&str| match *unit {
+            "dense" | "" => true,
+            // A layer narrower than any group has all channels in one.
+            "filterlet" => units.contains("filterlet"),
+            sub => {
+                units.contains(&sub.replace("sub-filterlet ", "sub-filterlet:"))
+                    || units.ends_with("sub-filterlet")
+            }
+        };
+        assert!(found.iter().all(allowed), "{units}: {found:?}");
+        let arena = (report["ram"]["arena_bytes"].as_u64(), report["ram"]["dense_arena_bytes"].as_u64());
+        assert!(
+            units.starts_with("filter,") || units == &"filter" || arena.0 == arena.1,
+            "{units}: {arena:?}"
+        );
+    }
+}

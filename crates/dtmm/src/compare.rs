@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use dtmm_report::{CompareReport, CompareRow, CompressReport};
 
-use crate::{Budgets, CompressRequest, Error, ImportanceKind, Method, Progress, SizeBudget, compress, files};
+use crate::compress::{Shared, compress_with};
+use crate::{Budgets, CompressRequest, Error, ImportanceKind, Method, Progress, SizeBudget, Units, files};
 
 /// A way to choose masks, with its importance.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,10 +46,10 @@ pub struct CompareRequest {
 }
 
 /// Runs the grid, dense first, each run in a folder of its own below the output, and writes the table and the page after
-/// each run. Runs that are finished are not done again.
+/// each run. Runs that are finished are not done again; what does not depend on method and budget is worked out once.
 ///
 /// # Errors
-/// As [`compress`]; a budget that a method cannot meet is a row, not an error.
+/// As [`crate::compress`]; a budget that a method cannot meet is a row, not an error.
 pub fn compare(request: &CompareRequest, progress: &dyn Progress) -> Result<CompareReport, Error> {
     let mut report = CompareReport {
         model: request.base.model.display().to_string(),
@@ -58,14 +59,15 @@ pub fn compare(request: &CompareRequest, progress: &dyn Progress) -> Result<Comp
         rows: vec![],
     };
     let total = 1 + request.methods.len() * request.budgets.len();
-    let dense = run(request, None, progress)?;
+    let shared = Shared::default();
+    let dense = run(request, None, &shared, progress)?;
     report.rows.push(dense);
     write(&request.base.output, &report)?;
     for &budget in &request.budgets {
         for spec in &request.methods {
             let number = report.rows.len() + 1;
             progress.note(&format!("run {number} of {total}: {} at {}", spec.name(), budget_name(budget)));
-            report.rows.push(run(request, Some((*spec, budget)), progress)?);
+            report.rows.push(run(request, Some((*spec, budget)), &shared, progress)?);
             write(&request.base.output, &report)?;
         }
     }
@@ -76,6 +78,7 @@ pub fn compare(request: &CompareRequest, progress: &dyn Progress) -> Result<Comp
 fn run(
     request: &CompareRequest,
     cell: Option<(MethodSpec, SizeBudget)>,
+    shared: &Shared,
     progress: &dyn Progress,
 ) -> Result<CompareRow, Error> {
     let name = cell
@@ -85,14 +88,16 @@ fn run(
     let budget = cell.map_or(SizeBudget::Share(1.0), |c| c.1);
     own.budgets = Budgets { flash: Some(budget), ..Budgets::default() };
     match cell {
-        None => (own.epochs, own.scheduler) = (0, Method::Lagrangian),
+        None => (own.epochs, own.scheduler, own.units) = (0, Method::Lagrangian, Units::default()),
         Some((spec, _)) => {
             own.scheduler = spec.method;
+            // The methods with units of their own keep them.
+            own.units = if spec.method.has_units() { own.units } else { Units::default() };
             own.importance = spec.importance.unwrap_or(own.importance);
         }
     }
     let method = cell.map_or_else(|| "dense".into(), |(spec, _)| spec.name());
-    match compress(&own, progress) {
+    match compress_with(&own, shared, progress) {
         Ok(report) => Ok(row(method, &report)),
         Err(Error::Schedule { source, .. }) => {
             progress.note(&format!("{name}: {source}"));

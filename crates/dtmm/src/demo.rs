@@ -6,7 +6,7 @@ use dtmm_report::CompressReport;
 
 use crate::{
     Budgets, CompressRequest, DataSource, Error, ImportanceKind, Method, PreprocessChoice, Progress,
-    SizeBudget, Start, TrainRequest, compress, train,
+    SizeBudget, Start, TrainRequest, Units, compress, train,
 };
 
 /// A demonstration.
@@ -59,6 +59,8 @@ pub fn demo(request: &DemoRequest, progress: &dyn Progress) -> Result<CompressRe
             rounds: 3,
             importance: ImportanceKind::Lamp,
             scheduler: Method::default(),
+            units: Units::default(),
+            importance_threshold: None,
             batch: 64,
             output: request.output.clone(),
             seed: request.seed,

@@ -33,7 +33,7 @@ mod verify;
 pub use bench::{BenchRequest, bench};
 pub use boards::boards;
 pub use compare::{CompareRequest, MethodSpec, compare};
-pub use compress::{Budgets, CompressRequest, ImportanceKind, Objective, SizeBudget, compress, sweep};
+pub use compress::{Budgets, CompressRequest, ImportanceKind, Objective, SizeBudget, Units, compress, sweep};
 pub use demo::{DemoRequest, demo};
 pub use dtmm_data::Split;
 pub use dtmm_emulate::{Core, UnknownCore};

@@ -12,7 +12,8 @@ use crate::progress::Terminal;
 /// Compress a model by every method to every budget, and show accuracy against bytes and estimated time
 ///
 /// Writes OUT/compare.csv, OUT/compare.json and OUT/compare.html after each run, and each run's own folder below
-/// OUT/runs. An interrupted comparison goes on when the same command is started again.
+/// OUT/runs. Budgets are of flash only, because the methods that others are compared with cannot keep any other;
+/// `dtmm compress --scheduler METHOD` takes RAM and latency where the method can. An interrupted comparison goes on when the same command is started again.
 #[derive(Args)]
 pub struct Cmd {
     /// Model (.onnx, .tflite float32 or int8)
@@ -28,10 +29,18 @@ pub struct Cmd {
         long,
         value_parser = args::method_spec,
         value_delimiter = ',',
-        default_value = "lagrangian,uniform,anneal,filter-only,filter-only@l1,filter-only@taylor,unstructured,pattern,n:4",
+        default_value = "lagrangian,uniform,anneal,filter-only,filter-only@l1,filter-only@taylor,filter-only@chip,unstructured,pattern,n:4",
         value_name = "METHOD,.."
     )]
     methods: Vec<String>,
+    /// Units that lagrangian, uniform and anneal may prune: filter, filterlet, sub-filterlet, sub-filterlet:8
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "filter,filterlet,sub-filterlet",
+        value_name = "UNIT,.."
+    )]
+    units: Vec<String>,
     /// Importance for methods without their own
     #[arg(long, value_parser = args::importance, default_value = "lamp", value_name = "KIND")]
     importance: ImportanceKind,
@@ -65,6 +74,8 @@ impl Cmd {
             rounds: self.rounds,
             importance: self.importance,
             scheduler: Method::default(),
+            units: args::units(&self.units)?,
+            importance_threshold: None,
             batch: self.batch,
             output: self.output.clone(),
             seed: common.seed,

@@ -38,13 +38,27 @@ pub struct Cmd {
     #[arg(long, default_value_t = 4, value_name = "N")]
     rounds: usize,
     /// What decides which weights go: lamp (layer-adaptive magnitude), l1 (magnitude over the layer's mean), taylor
-    /// (|w g|, mean gradient), fisher (w^2 g^2), factored-fisher
+    /// (|w g|, mean gradient), fisher (w^2 g^2), factored-fisher, chip (independence of feature maps, for filter-only)
     #[arg(long, value_parser = args::importance, default_value = "lamp", value_name = "KIND")]
     importance: ImportanceKind,
     /// How masks are chosen: lagrangian, or one of the methods it is compared with: uniform, anneal (the paper's),
-    /// filter-only, unstructured, pattern, 1:4, 2:4, n:4
+    /// filter-only, unstructured, pattern, 1:4, 2:4, n:4. The last five of these keep every channel and have no kernel of
+    /// their own: they take --flash only
     #[arg(long, value_parser = args::scheduler, default_value = "lagrangian", value_name = "METHOD")]
     scheduler: String,
+    /// Units that lagrangian, uniform and anneal may prune: filter, filterlet, sub-filterlet (4, 8 or 16 channels, by
+    /// layer), sub-filterlet:8
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "filter,filterlet,sub-filterlet",
+        value_name = "UNIT,.."
+    )]
+    units: Vec<String>,
+    /// Largest share of the importance that anneal may prune, such as 0.3; without it, the least with which the budgets
+    /// can be kept
+    #[arg(long, value_parser = args::share, value_name = "SHARE")]
+    importance_threshold: Option<f64>,
     /// Samples in one step
     #[arg(long, default_value_t = 128, value_name = "N")]
     batch: usize,
@@ -74,6 +88,8 @@ impl Cmd {
             rounds: self.rounds,
             importance: self.importance,
             scheduler: Method::from_name(&self.scheduler, common.seed).unwrap_or_default(),
+            units: args::units(&self.units)?,
+            importance_threshold: self.importance_threshold,
             batch: self.batch,
             output: output.clone(),
             seed: common.seed,

@@ -7,7 +7,7 @@ use dtmm_prune::{PrunableLayer, PrunePlan, UnitKind, prunable_layers};
 use dtmm_report::{Accuracy, Bound, BudgetRow, CoreLatency, KeptMap, LayerRow, TensorBytes};
 
 use super::Job;
-use super::count::Counted;
+use super::count::{Counted, LayerCost};
 use super::tune::Tuned;
 use crate::Error;
 
@@ -83,11 +83,17 @@ pub fn latency(job: &Job, counted: &Counted) -> Result<Vec<CoreLatency>, Error> 
             core: core.name().into(),
             dense_cycles: dense.cycles(&job.costs, core)?,
             cycles,
+            instructions: instructions(job, counted, core)?,
             seconds: job.target.clock_hz.filter(|_| target).map(|clock| cycles / clock),
             error: error(job, counted, core)?,
         })
     };
     Core::ALL.into_iter().map(row).collect()
+}
+
+fn instructions(job: &Job, counted: &Counted, core: Core) -> Result<f64, Error> {
+    let own = |l: &LayerCost| Ok(job.costs.coefficients(core, l.kernel)?.instructions(&l.work));
+    counted.layers.iter().map(own).sum()
 }
 
 /// The largest error that the cost model states for a kernel in use, weighted by the kernels' share of the cycles.

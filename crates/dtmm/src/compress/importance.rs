@@ -1,11 +1,11 @@
 //! Scores of the weights of a model on its way.
 
-use dtmm_prune::{Importance, Normalisation};
+use dtmm_prune::{Importance, Normalisation, PrunePlan};
 use dtmm_train::GradientOptions;
 
-use super::Job;
 use super::request::ImportanceKind;
 use super::tune::Tuned;
+use super::{Job, chip};
 use crate::Error;
 
 /// Batches whose gradients are averaged for importance.
@@ -17,6 +17,13 @@ const FISHER_BATCHES: usize = 256;
 
 /// Importance for round `k`, each round on other samples.
 pub fn importance(job: &Job, before: &Tuned, k: usize) -> Result<Importance, Error> {
+    if k > 0 || before.plan != PrunePlan::default() {
+        return scores(job, before, k);
+    }
+    job.shared.importance(job.request.importance, || scores(job, before, k))
+}
+
+fn scores(job: &Job, before: &Tuned, k: usize) -> Result<Importance, Error> {
     let graph = &before.graph;
     let (batch, batches) = match job.request.importance {
         ImportanceKind::Taylor => (GRADIENT_BATCH, GRADIENT_BATCHES),
@@ -32,6 +39,9 @@ pub fn importance(job: &Job, before: &Tuned, k: usize) -> Result<Importance, Err
     let train = |source| Error::train(&job.graph.name, source);
     let squares = || dtmm_train::mean_squared_gradients(graph, &job.train, &options).map_err(train);
     let scores = match job.request.importance {
+        ImportanceKind::Chip => {
+            return chip::importance(graph, (&job.train, &job.input), (options.seed, options.threads));
+        }
         ImportanceKind::Taylor => {
             let gradients = dtmm_train::mean_gradients(graph, &job.train, &options).map_err(train)?;
             Importance::taylor(graph, &gradients)

@@ -4,6 +4,7 @@
 //! fine-tune; calibrate, quantize (with quantisation-aware epochs where rounding costs accuracy) and pack; measure the package.
 
 mod budgets;
+mod chip;
 mod count;
 mod explain;
 mod finish;
@@ -13,9 +14,11 @@ mod qat;
 mod request;
 mod rounds;
 mod run_dir;
+mod shared;
 mod smallest;
 mod sweep;
 mod tune;
+mod units;
 
 use std::path::PathBuf;
 
@@ -36,8 +39,11 @@ use budgets::{Ceilings, Target};
 use count::Counted;
 pub use request::{CompressRequest, ImportanceKind};
 use run_dir::RunDir;
+pub(crate) use shared::Shared;
+use shared::once;
 pub use sweep::sweep;
 use tune::Tuned;
+pub use units::Units;
 
 /// Everything that the stages work on; nothing of it changes.
 struct Job<'a> {
@@ -62,6 +68,8 @@ struct Job<'a> {
     budgets: Budgets,
     target: Target,
     costs: CostModel,
+    /// What other requests have worked out.
+    shared: &'a Shared,
     /// Where the results go.
     output: PathBuf,
 }
@@ -71,11 +79,22 @@ struct Job<'a> {
 /// # Errors
 /// Bad input, an impossible budget, an output folder of another run, interruption.
 pub fn compress(request: &CompressRequest, progress: &dyn Progress) -> Result<CompressReport, Error> {
-    let (job, mut run) = prepare(request, 0, progress)?;
+    compress_with(request, &Shared::default(), progress)
+}
+
+/// [`compress`] for one of several requests.
+pub(crate) fn compress_with(
+    request: &CompressRequest,
+    shared: &Shared,
+    progress: &dyn Progress,
+) -> Result<CompressReport, Error> {
+    let (job, mut run) = prepare(request, (0, shared), progress)?;
     let report_path = request.output.join("report.json");
     if let Ok(text) = std::fs::read(&report_path)
         && let Ok(report) = serde_json::from_slice(&text)
     {
+        let report: CompressReport = report;
+        let _ = shared.float.set(report.accuracy.float);
         return Ok(report);
     }
     let tuned = match job.budgets.objective() {
@@ -90,7 +109,7 @@ fn finish(job: &Job, run: &mut RunDir, tuned: &Tuned) -> Result<CompressReport, 
     let (threads, progress) = (job.request.threads, job.progress);
     let measure =
         |stage: &str, graph: &Graph| float::measured(stage, graph, &job.test, &job.input, threads, progress);
-    let float = run.stage("float", || measure("float accuracy", &job.graph))?;
+    let float = run.stage("float", || once(&job.shared.float, || measure("float accuracy", &job.graph)))?;
     let pruned = run.stage("pruned", || measure("pruned accuracy", &tuned.graph))?;
     let (packed, quantization) = finish::quantize_and_pack(job, tuned, run)?;
     let int8 = run.stage("int8", || finish::measure(job, &packed))?;
@@ -103,17 +122,19 @@ fn finish(job: &Job, run: &mut RunDir, tuned: &Tuned) -> Result<CompressReport, 
 /// Reads and checks everything; `points` of a sweep are part of the request's key, 0 is a single package.
 fn prepare<'a>(
     request: &'a CompressRequest,
-    points: usize,
+    (points, shared): (usize, &'a Shared),
     progress: &'a dyn Progress,
 ) -> Result<(Job<'a>, RunDir), Error> {
+    request.check()?;
     let (budgets, target) = request.budgets.resolve()?;
     let bytes = files::read(&request.model)?;
     let graph = load_float(&request.model)?;
     let dense = Facts::of(&graph)?;
     let costs = CostModel::builtin();
     let cycles = Counted::of(&graph, &Masks::new(), Method::Lagrangian)?.cycles(&costs, target.core)?;
-    let splits = fit_data(request, &graph)?;
-    let input = preprocess::chosen(&request.preprocess, &graph, &splits.train, request.threads, progress)?;
+    let splits = once(&shared.data, || fit_data(request, &graph))?;
+    let choose = || preprocess::chosen(&request.preprocess, &graph, &splits.train, request.threads, progress);
+    let input = once(&shared.input, choose)?;
     let run = RunDir::open(&request.output, &request::key(request, points, &bytes, (&splits, &input)))?;
     let (train, validation) = fitting::hold_out(&splits.train, request.seed)?;
     let unpruned = Ceilings {
@@ -142,6 +163,7 @@ fn prepare<'a>(
         budgets,
         target,
         costs,
+        shared,
         output,
     };
     Ok((job, run))

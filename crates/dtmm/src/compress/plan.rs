@@ -2,7 +2,7 @@
 
 use dtmm_graph::{Graph, Masks};
 use dtmm_pack::SizeModel;
-use dtmm_prune::{Device, Importance, Limits, Options, PackageSize, PrunePlan, Request};
+use dtmm_prune::{Device, Importance, Limits, Method, Options, PackageSize, PrunePlan, Request};
 
 use super::Job;
 use super::budgets::Ceilings;
@@ -105,9 +105,19 @@ fn schedule(
     importance: &Importance,
     asked: &Ceilings,
 ) -> Result<PrunePlan, Error> {
-    let options = Options { method: job.request.scheduler, ..Options::default() };
+    let request = job.request;
+    let options = Options {
+        method: request.scheduler,
+        groups: request.units.groups.clone(),
+        filterlets: request.units.filterlets,
+        filters: request.units.filters,
+        importance_threshold: request.importance_threshold.map(|share| in_one_round(job, share)),
+        ..Options::default()
+    };
     let timer = |graph: &Graph| timed(graph, &job.costs, job.target.core);
     let limits = Limits { ram: asked.ram.map(|n| n as u64), cycles: asked.cycles };
+    // Annealing makes time small whether it has a budget or not.
+    let times = limits.cycles.is_some() || matches!(options.method, Method::Anneal { .. });
     dtmm_prune::schedule(&Request {
         graph: &before.graph,
         importance,
@@ -117,7 +127,7 @@ fn schedule(
         sizer: &package_size,
         device: Device {
             limits,
-            timer: limits.cycles.is_some().then_some(&timer),
+            timer: times.then_some(&timer),
             planner: limits.ram.is_some().then_some(&arena),
         },
     })
@@ -126,6 +136,12 @@ fn schedule(
         clock_hz: job.target.clock_hz,
         source,
     })
+}
+
+/// What one round may lose of what is left, so that all of them lose `share`.
+fn in_one_round(job: &Job, share: f64) -> f64 {
+    let rounds = job.request.rounds.min(job.request.epochs).max(1);
+    1.0 - (1.0 - share).powf(1.0 / rounds as f64)
 }
 
 /// Exact package bytes of a graph under masks.

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::budgets::Budgets;
-use crate::{DataSource, PreprocessChoice};
+use super::units::Units;
+use crate::{DataSource, Error, PreprocessChoice};
 
 /// How the importance of a weight is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,14 +25,17 @@ pub enum ImportanceKind {
     Lamp,
     /// Magnitude relative to the layer's mean magnitude; needs no data.
     L1,
+    /// How far each channel is from what the others of its layer say (after CHIP); meant for whole filters.
+    Chip,
 }
 
-const IMPORTANCE_NAMES: [(&str, ImportanceKind); 5] = [
+const IMPORTANCE_NAMES: [(&str, ImportanceKind); 6] = [
     ("taylor", ImportanceKind::Taylor),
     ("fisher", ImportanceKind::Fisher),
     ("factored-fisher", ImportanceKind::FactoredFisher),
     ("lamp", ImportanceKind::Lamp),
     ("l1", ImportanceKind::L1),
+    ("chip", ImportanceKind::Chip),
 ];
 
 impl ImportanceKind {
@@ -75,6 +79,12 @@ pub struct CompressRequest {
     pub importance: ImportanceKind,
     /// How the masks are chosen.
     pub scheduler: Method,
+    /// Units that [`Method::Lagrangian`] and [`Method::Uniform`] may choose from; [`Method::Anneal`] takes filters and
+    /// filterlets among them.
+    pub units: Units,
+    /// For [`Method::Anneal`]: the largest share of the importance that may go, over all rounds; `None`: the least with
+    /// which the budgets can be kept.
+    pub importance_threshold: Option<f64>,
     /// Samples in one step.
     pub batch: usize,
     /// Output folder.
@@ -83,6 +93,28 @@ pub struct CompressRequest {
     pub seed: u64,
     /// Threads; 0 means one for each core. No result depends on it.
     pub threads: usize,
+}
+
+impl CompressRequest {
+    /// Refuses flags that contradict each other.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let wrong = |what: &str, expected: &str, found: String, help: &str| {
+            Err(Error::Mismatch { what: what.into(), expected: expected.into(), found, help: help.into() })
+        };
+        let scheduler = self.scheduler.name();
+        if self.importance_threshold.is_some() && !matches!(self.scheduler, Method::Anneal { .. }) {
+            let help = "the other schedulers lose the least that the budgets allow";
+            return wrong("scheduler with an importance threshold", "anneal", scheduler.into(), help);
+        }
+        if self.units != Units::default() && !self.scheduler.has_units() {
+            let help = "the other methods have units of their own";
+            return wrong("scheduler with --units", "lagrangian, uniform or anneal", scheduler.into(), help);
+        }
+        if self.units == Units::from_names([]).unwrap_or_default() {
+            return wrong("--units", "at least one", "none".into(), "leave the flag out for all");
+        }
+        Ok(())
+    }
 }
 
 /// Everything that the result depends on.
@@ -108,6 +140,12 @@ pub(super) fn key(
         "batch": request.batch,
         "seed": request.seed,
     });
+    if request.units != Units::default() {
+        key["units"] = json!(request.units.names());
+    }
+    if let Some(threshold) = request.importance_threshold {
+        key["importance_threshold"] = json!(threshold);
+    }
     for (name, value) in request.budgets.key() {
         key[name] = json!(value);
     }

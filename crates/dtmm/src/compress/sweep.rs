@@ -4,7 +4,7 @@ use dtmm_report::CompareReport;
 
 use super::rounds::Round;
 use super::tune::{Step, step, untouched};
-use super::{CompressRequest, finish, prepare};
+use super::{CompressRequest, Shared, finish, prepare};
 use crate::compare::row;
 use crate::{Error, Progress, files};
 
@@ -19,7 +19,8 @@ pub fn sweep(
     points: usize,
     progress: &dyn Progress,
 ) -> Result<CompareReport, Error> {
-    let (mut job, mut run) = prepare(request, points, progress)?;
+    let shared = Shared::default();
+    let (mut job, mut run) = prepare(request, (points, &shared), progress)?;
     let end = job.ceilings;
     let mut report = CompareReport {
         model: request.model.display().to_string(),

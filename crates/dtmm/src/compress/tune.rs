@@ -10,6 +10,7 @@ use super::budgets::Ceilings;
 use super::importance::importance;
 use super::plan::{Fitting, apply, fitting_plan};
 use super::rounds::{Round, rounds};
+use super::shared::once;
 use super::{Job, RunDir};
 use crate::fitting::{self, Follow};
 use crate::train::augmentation;
@@ -57,8 +58,10 @@ struct Planned {
 /// The model before any pruning.
 pub fn untouched(job: &Job, run: &mut RunDir) -> Result<Tuned, Error> {
     Ok(Tuned {
-        graph: run
-            .stage("trainable", || trainable(&job.graph, &job.train, &job.input, job.request.threads))?,
+        graph: run.stage("trainable", || {
+            let compute = || trainable(&job.graph, &job.train, &job.input, job.request.threads);
+            once(&job.shared.trainable, compute)
+        })?,
         masks: Masks::new(),
         plan: PrunePlan::default(),
         rounds: vec![],

@@ -84,6 +84,9 @@ pub struct CoreLatency {
     pub cycles: f64,
     /// Seconds, on the core that was asked for when its clock is known.
     pub seconds: Option<f64>,
+    /// Instructions of the result.
+    #[serde(default)]
+    pub instructions: f64,
     /// Relative error that the cost model states for these layers, a fraction of 1.
     pub error: f64,
 }
