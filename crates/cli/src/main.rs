@@ -31,6 +31,7 @@ enum Command {
     Run(cmd::run::Cmd),
     Bench(cmd::bench::Cmd),
     Verify(cmd::verify::Cmd),
+    Calibrate(cmd::calibrate::Cmd),
     Export(cmd::export::Cmd),
     Demo(cmd::demo::Cmd),
 }
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         Command::Run(c) => c.run(common, &progress),
         Command::Bench(c) => c.run(common, &progress),
         Command::Verify(c) => c.run(common, &progress),
+        Command::Calibrate(c) => c.run(common, &progress),
         Command::Export(c) => c.run(common),
         Command::Demo(c) => c.run(common, &progress),
     });

@@ -2,11 +2,82 @@
 
 use std::path::Path;
 
+use dtmm_cost::{CostModel, Kernel, Work, layer_shapes, package_work};
 use dtmm_graph::{Graph, Port};
 use dtmm_pack::{HostModel, MemoryPlan, PackedLayer, PortDescription, SizeBreakdown, SizeModel, StorageForm};
-use dtmm_report::{CompressReport, InspectReport, LayerRow, RamPoint};
+use dtmm_report::{CompressReport, Estimate, InspectReport, LayerRow, RamPoint};
 
 use crate::{Container, Error, Model, describe, load_model};
+
+/// As [`inspect`], with the time that each layer is estimated to take on a board.
+///
+/// # Errors
+/// As [`inspect`], and for an unknown board.
+pub fn inspect_on(path: &Path, board: &str) -> Result<InspectReport, Error> {
+    let board = dtmm_boards::find(board)?;
+    let mut report = inspect(path)?;
+    let model = CostModel::builtin();
+    let work: Vec<(usize, Kernel, Work)> = match load_model(path)?.0 {
+        Model::Package(bytes) => {
+            let fail = |source| Error::Package { path: path.to_owned(), source };
+            let work = HostModel::new(&bytes).map_err(fail)?.with_package(package_work).map_err(fail)?;
+            work.into_iter()
+                .enumerate()
+                .filter_map(|(i, w)| w.map(|(kernel, work)| (i, kernel, work)))
+                .collect()
+        }
+        Model::Float(mut graph) => {
+            dtmm_graph::transform::for_inference(&mut graph);
+            graph_work(&graph, &report.layers)
+        }
+        Model::Int8(graph) => graph_work(&graph, &report.layers),
+    };
+    let (mut instructions, mut cycles) = (0.0, 0.0);
+    for (at, kernel, work) in work {
+        let Some(row) = report.layers.get_mut(at) else { continue };
+        let own = model.instructions(board.core, kernel, &work)?;
+        let own_cycles = model.cycles(board.core, kernel, &work)?;
+        (row.instructions, row.cycles) = (Some(own), Some(own_cycles));
+        (instructions, cycles) = (instructions + own, cycles + own_cycles);
+    }
+    let seconds = cycles / f64::from(board.clock_hz);
+    report.estimate = Some(Estimate {
+        board: board.name.into(),
+        core: board.core.name().into(),
+        clock_hz: board.clock_hz,
+        instructions,
+        cycles,
+        seconds,
+        note: note(&model, board.core),
+    });
+    Ok(report)
+}
+
+/// Each layer's row, kernel and dense work.
+fn graph_work(graph: &Graph, rows: &[LayerRow]) -> Vec<(usize, Kernel, Work)> {
+    let row = |name: &str| rows.iter().position(|r| r.name == name);
+    let shapes = layer_shapes(graph);
+    shapes.iter().filter_map(|s| Some((row(&s.name)?, s.layer.kernel, s.layer.dense_work()))).collect()
+}
+
+/// Where a core's numbers come from.
+fn note(model: &CostModel, core: dtmm_boards::Core) -> String {
+    let Some(costs) = model.cores.get(&core) else { return String::new() };
+    let fitted = costs.fit.map_or_else(
+        || "instructions are those of a core that runs the same code".to_owned(),
+        |f| {
+            let [median, max] = [f.median, f.max].map(dtmm_report::percent);
+            format!("instructions of layers of other shapes are off by {median} (median), {max} (at most)")
+        },
+    );
+    let from_table = costs.kernels.values().any(|k| !k.cycles.is_empty());
+    let cycles = if from_table {
+        format!("cycles are {}", dtmm_emulate::CycleModel::LIMITS)
+    } else {
+        format!("cycles are assumed to be {} for each instruction", costs.cycles_per_instruction)
+    };
+    format!("{fitted}; {cycles}")
+}
 
 /// Describes a model or package. For a model, bytes and arena are those of its unpruned int8 package.
 ///
@@ -36,6 +107,7 @@ fn of_graph(path: &Path, container: Container, graph: &Graph, element: &str) -> 
         weights: facts.layers.iter().map(|l| l.dense_weights).sum(),
         ram: facts.ram(),
         layers: facts.layers,
+        estimate: None,
     })
 }
 
@@ -58,6 +130,7 @@ fn of_package(path: &Path, bytes: &[u8]) -> Result<InspectReport, Error> {
         weights: layers.iter().map(|l| l.weights).sum(),
         ram: vec![],
         layers,
+        estimate: None,
     })
 }
 

@@ -6,6 +6,7 @@
 
 mod bench;
 mod boards;
+mod calibrate;
 mod compare;
 mod compress;
 mod demo;
@@ -32,6 +33,7 @@ mod verify;
 
 pub use bench::{BenchRequest, bench};
 pub use boards::boards;
+pub use calibrate::{CalibrateRequest, calibrate};
 pub use compare::{CompareRequest, MethodSpec, compare};
 pub use compress::{Budgets, CompressRequest, ImportanceKind, Objective, SizeBudget, Units, compress, sweep};
 pub use demo::{DemoRequest, demo};
@@ -42,7 +44,7 @@ pub use dtmm_prune::Method;
 pub use error::Error;
 pub use eval::{EvalRequest, eval};
 pub use export::{ExportLanguage, ExportRequest, export};
-pub use inspect::inspect;
+pub use inspect::{inspect, inspect_on};
 pub use model::{Container, Model, load_model};
 pub use preprocess::{PreprocessChoice, describe, presets};
 pub use progress::{Progress, Silent};

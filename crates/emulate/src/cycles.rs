@@ -1,6 +1,21 @@
 //! Estimated cycles from instruction counts: classes of opcodes and the public timing tables of Arm's technical reference
 //! manuals.
 //!
+//! | class | M0 | M0+ | M3 | M4 |
+//! |---|---|---|---|---|
+//! | load or store of one register | 2 | 2 | load 2, behind another 1; store 1 | as M3 |
+//! | of N registers | 1 + N | 1 + N | 1 + N | 1 + N |
+//! | the same, to the program counter | 4 + N | 3 + N | 3 + N | 3 + N |
+//! | branch taken, not taken | 3, 1 | 2, 1 | 3, 1 | 3, 1 |
+//! | call; branch to a register | 4; 3 | 3; 2 | 3; 3 | 3; 3 |
+//! | multiply; with accumulation | 1; - | 1; - | 1; 2 | 1; 2, DSP 1 |
+//! | long multiply; with accumulation | - | - | 4; 6 | 1; 1 |
+//! | divide | - | - | 12 | 12 |
+//!
+//! Where the manuals give a range, the table above is one value of it: refilling the pipeline takes 1 to 3 cycles on M3 and
+//! M4 (here 2), a long multiplication 3 to 5 on the M3 (here 4), with accumulation 4 to 7 (here 6), a division 2 to 12. Stores
+//! with a register as offset take a cycle more on M3 and M4 than those with a number; here both take one.
+//!
 //! What is not modelled is said by [`CycleModel::LIMITS`]. Cortex-M7 and M55 have no public table that instruction
 //! counts could be used with: the M7 issues two instructions at once, the M55 overlaps the beats of vector instructions.
 
@@ -92,13 +107,11 @@ impl CycleModel {
             }
             Class::Divide => 12,
             Class::Table => 4,
-            Class::Barrier => {
-                if v6 {
-                    4
-                } else {
-                    1
-                }
-            }
+            Class::Barrier => match self {
+                CycleModel::M0 => 4,
+                CycleModel::M0Plus => 3,
+                CycleModel::M3 | CycleModel::M4 => 1,
+            },
             Class::Store | Class::Branch | Class::Single => 1,
         }
     }

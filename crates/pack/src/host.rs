@@ -162,6 +162,14 @@ impl HostModel {
         Ok(Session { model: self, package, arena: vec![0; package.arena_bytes()] })
     }
 
+    /// What `look` finds in the package.
+    ///
+    /// # Errors
+    /// [`PackError::Invalid`], which loading has ruled out.
+    pub fn with_package<T>(&self, look: impl FnOnce(&Package<'_>) -> T) -> Result<T, PackError> {
+        self.package().map(|package| look(&package))
+    }
+
     fn package(&self) -> Result<Package<'_>, PackError> {
         Package::check(&self.bytes[self.start..]).map_err(PackError::Invalid)
     }

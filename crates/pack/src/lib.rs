@@ -18,7 +18,7 @@ mod storage;
 pub use dtmm_runtime::{Hook, NoHook};
 pub use error::PackError;
 pub use host::{HostModel, PackedLayer, PortDescription, Session};
-pub use pack::{LayerRow, PackResult, check, pack};
+pub use pack::{LayerRow, PackResult, check, pack, pack_fast};
 pub use place::{ARENA_ALIGNMENT, Buffer, Placement, live_bytes, place};
 pub use plan::{LayerMemory, MemoryPlan, TensorPlace, plan};
 pub use size::{LayerSize, SizeBreakdown, SizeModel, package_size};

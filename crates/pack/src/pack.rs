@@ -53,16 +53,77 @@ pub struct PackResult {
 /// [`PackError`] naming the node that cannot be packed.
 pub fn pack(graph: &Graph) -> Result<PackResult, PackError> {
     let program = lower(graph)?;
-    let choices: Vec<Option<StorageChoice>> = program.steps.iter().map(choose).collect();
+    let choices = program.steps.iter().map(choose).collect();
+    pack_program(graph, &program, choices)
+}
+
+/// As [`pack`], but each layer takes the fastest of its storage forms, and smaller ones where the package would take more
+/// than `flash` bytes: first those that cost the least time for what they save. `time` is of the layer with this name in
+/// this form; a layer of which it says nothing takes its smallest form.
+///
+/// # Errors
+/// As [`pack`].
+pub fn pack_fast(
+    graph: &Graph,
+    flash: Option<usize>,
+    time: &dyn Fn(&str, &StorageChoice) -> Option<f64>,
+) -> Result<PackResult, PackError> {
+    let program = lower(graph)?;
+    let mut ladders: Vec<Vec<(StorageChoice, f64)>> =
+        program.steps.iter().map(|step| ladder(step, time)).collect();
+    loop {
+        let choices = program.steps.iter().zip(&ladders);
+        let choices = choices.map(|(s, l)| l.first().map_or_else(|| choose(s), |(c, _)| Some(*c)));
+        let packed = pack_program(graph, &program, choices.collect())?;
+        if flash.is_none_or(|limit| packed.bytes.len() <= limit) {
+            return Ok(packed);
+        }
+        // What a step down the ladder costs for each byte that it saves.
+        let price = |l: &Vec<(StorageChoice, f64)>| {
+            let [(from, fast), (to, slow), ..] = l[..] else { return None };
+            let bytes = |c: StorageChoice| (c.weight_bytes + c.index_bytes) as f64;
+            Some((slow - fast) / (bytes(from) - bytes(to)).max(1.0))
+        };
+        let priced = ladders.iter().enumerate().filter_map(|(i, l)| Some((i, price(l)?)));
+        let Some((cheapest, _)) = priced.min_by(|a, b| a.1.total_cmp(&b.1)) else { return Ok(packed) };
+        ladders[cheapest].remove(0);
+    }
+}
+
+/// A step's storage forms with their times: the fastest first, then those that are smaller, but slower; the last is the
+/// smallest. Empty for a step without a choice.
+fn ladder(step: &Step, time: &dyn Fn(&str, &StorageChoice) -> Option<f64>) -> Vec<(StorageChoice, f64)> {
+    let Some(data) = step.kind.linear().filter(|_| !matches!(step.kind, Kind::Depthwise(..))) else {
+        return vec![];
+    };
+    let options = StorageChoice::options(data.dims, &data.weights, |w| *w != 0);
+    let timed: Option<Vec<_>> = options.into_iter().map(|c| Some((c, time(&step.name, &c)?))).collect();
+    let mut timed = timed.unwrap_or_default();
+    let bytes = |c: &StorageChoice| c.record_len(data.dims[0], data.scales.len());
+    timed.sort_by(|(a, t), (b, u)| t.total_cmp(u).then(bytes(a).cmp(&bytes(b))));
+    let mut smallest = usize::MAX;
+    timed.retain(|(c, _)| {
+        let smaller = bytes(c) < smallest;
+        smallest = smallest.min(bytes(c));
+        smaller
+    });
+    timed
+}
+
+fn pack_program(
+    graph: &Graph,
+    program: &Program,
+    choices: Vec<Option<StorageChoice>>,
+) -> Result<PackResult, PackError> {
     let groups: Vec<usize> = choices.iter().map(|c| c.map_or(0, |c| c.group)).collect();
-    let addresses = place_program(&program, &groups);
+    let addresses = place_program(program, &groups);
     let mut writer = Writer::new(narrow(addresses.plan.arena_bytes)?);
     for (slot, &offset) in program.slots.iter().zip(&addresses.slots) {
         writer.tensor(&tensor(slot, narrow(offset)?))?;
     }
     let mut layers = Vec::with_capacity(program.steps.len());
     for (i, step) in program.steps.iter().enumerate() {
-        layers.push(write_layer(&mut writer, &program, &addresses, i, choices[i])?);
+        layers.push(write_layer(&mut writer, program, &addresses, i, choices[i])?);
         debug_assert_eq!(step.name, layers[i].name);
     }
     let ports = |slots: &[usize]| slots.iter().map(|&s| s as u16).collect::<Vec<_>>();

@@ -49,25 +49,32 @@ impl StorageChoice {
     /// The form with the smallest record; dense, then the bitmap, then larger groups win ties. `kept` tells for each of
     /// `weights`, in OHWI or OI order, whether it must be stored.
     pub(crate) fn smallest<T>(dims: [usize; 3], scales: usize, weights: &[T], kept: fn(&T) -> bool) -> Self {
-        let [filters, positions, channels] = dims;
         let mut best = StorageChoice::dense(dims);
+        for choice in StorageChoice::options(dims, weights, kept) {
+            if choice.record_len(dims[0], scales) < best.record_len(dims[0], scales) {
+                best = choice;
+            }
+        }
+        best
+    }
+
+    /// Dense, and both index forms of each run length. `kept` as for the smallest form.
+    pub(crate) fn options<T>(dims: [usize; 3], weights: &[T], kept: fn(&T) -> bool) -> Vec<Self> {
+        let [filters, positions, channels] = dims;
+        let mut options = vec![StorageChoice::dense(dims)];
         let fine = kept_runs(weights, channels, kept);
         for group in groups(channels) {
             let shape = RunShape { filters, positions, channels, group };
             let runs = coarsen(&fine, channels, group);
             let weight_bytes = fwcs::kept_weights(&shape, runs.iter().copied());
-            let forms = [
-                (StorageForm::Bitmap, fwcs::bitmap_bytes(&shape)),
-                (StorageForm::Gaps, fwcs::gap_bytes(runs.iter().copied())),
-            ];
-            for (form, index_bytes) in forms {
-                let choice = StorageChoice { form, group, weight_bytes, index_bytes };
-                if choice.record_len(filters, scales) < best.record_len(filters, scales) {
-                    best = choice;
-                }
+            let gaps = fwcs::gap_bytes(runs.iter().copied());
+            for (form, index_bytes) in
+                [(StorageForm::Bitmap, fwcs::bitmap_bytes(&shape)), (StorageForm::Gaps, gaps)]
+            {
+                options.push(StorageChoice { form, group, weight_bytes, index_bytes });
             }
         }
-        best
+        options
     }
 
     /// Weights and run index in this form; runs of zeros are left out.

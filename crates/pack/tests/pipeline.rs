@@ -2,7 +2,7 @@
 
 use dtmm_graph::reference::{evaluate, evaluate_outputs};
 use dtmm_graph::{Activation, Data, Graph, GraphBuilder, Masks, Op, Padding, TensorId, Window, transform};
-use dtmm_pack::{HostModel, PackError, SizeModel, StorageForm, pack, package_size, plan};
+use dtmm_pack::{HostModel, PackError, SizeModel, StorageForm, pack, pack_fast, package_size, plan};
 use dtmm_quant::{Clipping, Observer, QuantOptions, quantize};
 use proptest::prelude::*;
 
@@ -175,6 +175,37 @@ fn apply(graph: &mut Graph, masks: &Masks) {
         let weights = graph.tensor_mut(id).f32_data_mut().unwrap();
         weights.iter_mut().zip(mask).filter(|(_, keep)| !**keep).for_each(|(w, _)| *w = 0.0);
     }
+}
+
+#[test]
+fn the_fastest_form_is_taken_where_flash_allows_it() {
+    let mut n = Net::new();
+    let x = n.b.input("x", [1, 6, 6, 32]);
+    let a = n.conv("a", x, 32, 3, 1);
+    let y = n.conv("b", a, 32, 3, 1);
+    let mut float = n.b.finish(&[y]).unwrap();
+    let half = |w: TensorId| (w, (0..9216).map(|i| i / 32 % 2 == 0).collect());
+    let masks = Masks::from([half(float.nodes[0].inputs[1]), half(float.nodes[1].inputs[1])]);
+    apply(&mut float, &masks);
+    let int8 = quantized(&float);
+    let smallest = pack(&int8).unwrap();
+    assert!(smallest.layers.iter().all(|l| l.storage == StorageForm::Bitmap));
+    // Dense is faster for both, by more for b.
+    let time = |name: &str, c: &dtmm_pack::StorageChoice| {
+        let slower = if name == "a" { 11.0 } else { 20.0 };
+        Some(if c.form == StorageForm::Dense { 10.0 } else { slower })
+    };
+    let forms = |limit| {
+        let packed = pack_fast(&int8, limit, &time).unwrap();
+        dtmm_pack::check(&packed.bytes).unwrap();
+        (packed.bytes.len(), packed.layers.iter().map(|l| l.storage).collect::<Vec<_>>())
+    };
+    let (bytes, all) = forms(None);
+    assert_eq!(all, [StorageForm::Dense; 2]);
+    assert_eq!(forms(Some(bytes - 1)).1, [StorageForm::Bitmap, StorageForm::Dense]);
+    assert_eq!(forms(Some(0)), (smallest.bytes.len(), vec![StorageForm::Bitmap; 2]));
+    // A layer of which no time is known takes its smallest form.
+    assert_eq!(pack_fast(&int8, None, &|_, _| None).unwrap().bytes, smallest.bytes);
 }
 
 #[test]

@@ -11,8 +11,9 @@ mod types;
 pub use html::{HtmlError, compare_html, compress_html};
 pub use text::{Human, bytes, percent};
 pub use types::{
-    Accuracy, BenchLayer, BenchReport, BoardFit, BoardsReport, Bound, BudgetRow, ClassRow, CompareReport,
-    CompareRow, CompressReport, CoreBench, CoreLatency, CoreVerify, DatasetInfo, Difference, EpochRow,
-    EvalReport, ExportReport, Flash, InspectReport, KeptMap, LayerRow, Quantization, Ram, RamPoint, RoundRow,
-    RunReport, TensorBytes, TrainReport, VerifyReport, Versions,
+    Accuracy, BenchLayer, BenchReport, BoardFit, BoardsReport, Bound, BudgetRow, CalibrateReport,
+    CalibratedCore, CalibratedKernel, ClassRow, CompareReport, CompareRow, CompressReport, CoreBench,
+    CoreLatency, CoreVerify, DatasetInfo, Difference, EpochRow, Estimate, EvalReport, ExportReport, Flash,
+    InspectReport, KeptMap, LayerRow, Quantization, Ram, RamPoint, RoundRow, RunReport, TensorBytes,
+    TrainReport, VerifyReport, Versions,
 };

@@ -15,6 +15,9 @@ pub struct Cmd {
     /// List the boards that it fits and what the others lack
     #[arg(long)]
     boards: bool,
+    /// Estimate the time of each layer on this board
+    #[arg(long, value_name = "BOARD", conflicts_with = "boards")]
+    board: Option<String>,
 }
 
 impl Cmd {
@@ -22,6 +25,10 @@ impl Cmd {
         if self.boards {
             return output::print(common, &dtmm::boards(&self.model)?);
         }
-        output::print(common, &dtmm::inspect(&self.model)?)
+        let report = match &self.board {
+            Some(board) => dtmm::inspect_on(&self.model, board)?,
+            None => dtmm::inspect(&self.model)?,
+        };
+        output::print(common, &report)
     }
 }

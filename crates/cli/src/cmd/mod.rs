@@ -1,6 +1,7 @@
 //! One file for each subcommand: a `Cmd` with its flags and a `run`.
 
 pub mod bench;
+pub mod calibrate;
 pub mod compare;
 pub mod compress;
 pub mod demo;

@@ -108,7 +108,8 @@ fn kernel(
     }
 }
 
-fn form(storage: StorageForm) -> Form {
+/// The storage form for the cost model.
+pub fn form(storage: StorageForm) -> Form {
     match storage {
         StorageForm::Dense => Form::Dense,
         StorageForm::Bitmap => Form::Bitmap,

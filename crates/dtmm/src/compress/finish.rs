@@ -1,9 +1,11 @@
 //! The last stages: quantize, pack, measure, write.
 
-use dtmm_pack::{LayerRow as PackedRow, PackResult};
+use dtmm_cost::layer_shapes;
+use dtmm_graph::{Data, Graph};
+use dtmm_pack::{LayerRow as PackedRow, PackResult, StorageChoice};
 use dtmm_report::{Accuracy, CompressReport, DatasetInfo, Flash, LayerRow, Quantization, Ram, Versions};
 
-use super::count::Counted;
+use super::count::{Counted, form};
 use super::explain;
 use super::plan::take;
 use super::qat::quantized;
@@ -20,9 +22,32 @@ pub fn quantize_and_pack(
     run: &mut RunDir,
 ) -> Result<(PackResult, Quantization), Error> {
     let (graph, quantization) = quantized(job, tuned, run)?;
-    let packed = pack_int8(&graph)?;
-    within(job, tuned, &packed)?;
-    Ok((packed, quantization))
+    let smallest = pack_int8(&graph)?;
+    within(job, tuned, &smallest)?;
+    let fast = fast(job, &graph, &smallest)?;
+    Ok((fast.unwrap_or(smallest), quantization))
+}
+
+/// The package with the storage form of each layer that is fastest on the core asked for, where flash and RAM allow it and
+/// the method is one that the package stores; `None` to keep the smallest one.
+fn fast(job: &Job, graph: &Graph, smallest: &PackResult) -> Result<Option<PackResult>, Error> {
+    if !job.request.scheduler.has_package() || job.target.clock_hz.is_none() {
+        return Ok(None);
+    }
+    let shapes = layer_shapes(graph);
+    let time = |name: &str, choice: &StorageChoice| {
+        let shape = shapes.iter().find(|s| s.name == name)?;
+        let mask: Vec<bool> = match &graph.tensor(shape.weights?).data {
+            Some(Data::I8(weights)) => weights.iter().map(|w| *w != 0).collect(),
+            _ => return None,
+        };
+        let (kernel, work) = shape.masked(&mask, (form(choice.form), choice.group));
+        job.costs.cycles(job.target.core, kernel, &work).ok()
+    };
+    let packed = dtmm_pack::pack_fast(graph, job.ceilings.flash, &time)
+        .map_err(|source| Error::Pack { model: graph.name.clone(), source })?;
+    let ram = job.ceilings.ram.unwrap_or(smallest.plan.arena_bytes).max(smallest.plan.arena_bytes);
+    Ok(Some(packed).filter(|p| p.plan.arena_bytes <= ram))
 }
 
 /// What was promised is kept by the bytes that will be written.

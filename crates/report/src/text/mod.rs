@@ -2,6 +2,7 @@
 
 mod bench;
 mod boards;
+mod calibrate;
 mod compare;
 mod compress;
 mod eval;

@@ -38,6 +38,9 @@ pub struct LayerRow {
     /// Estimated cycles of the layer.
     #[serde(default)]
     pub cycles: Option<f64>,
+    /// Estimated instructions of the layer.
+    #[serde(default)]
+    pub instructions: Option<f64>,
     /// Which weights are kept, as a picture.
     #[serde(default)]
     pub kept_map: Option<KeptMap>,
@@ -92,4 +95,26 @@ pub struct InspectReport {
     pub layers: Vec<LayerRow>,
     /// Live bytes while each layer runs.
     pub ram: Vec<RamPoint>,
+    /// Time on a board, where one was given; the layers then have theirs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<Estimate>,
+}
+
+/// Estimated time of one inference on a board.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// The board.
+    pub board: String,
+    /// Its core.
+    pub core: String,
+    /// Its clock in hertz.
+    pub clock_hz: u32,
+    /// Instructions.
+    pub instructions: f64,
+    /// Cycles.
+    pub cycles: f64,
+    /// Seconds at the board's clock.
+    pub seconds: f64,
+    /// Where the numbers come from, and what they leave out.
+    pub note: String,
 }

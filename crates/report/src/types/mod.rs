@@ -2,6 +2,7 @@
 
 mod bench;
 mod boards;
+mod calibrate;
 mod compare;
 mod compress;
 mod eval;
@@ -12,6 +13,7 @@ mod train;
 
 pub use bench::{BenchLayer, BenchReport, CoreBench, CoreVerify, Difference, VerifyReport};
 pub use boards::{BoardFit, BoardsReport};
+pub use calibrate::{CalibrateReport, CalibratedCore, CalibratedKernel};
 pub use compare::{CompareReport, CompareRow};
 pub use compress::{
     Accuracy, Bound, BudgetRow, CompressReport, CoreLatency, Flash, Quantization, Ram, RamPoint, RoundRow,
@@ -19,7 +21,7 @@ pub use compress::{
 };
 pub use eval::{ClassRow, EvalReport};
 pub use export::ExportReport;
-pub use inspect::{InspectReport, KeptMap, LayerRow};
+pub use inspect::{Estimate, InspectReport, KeptMap, LayerRow};
 pub use run::RunReport;
 pub use train::{EpochRow, TrainReport};
 

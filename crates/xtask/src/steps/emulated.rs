@@ -23,7 +23,7 @@ pub fn run(workspace: &Workspace) -> Result<Outcome> {
         return Ok(Outcome::skipped(format!("{error:#}")));
     }
     let mut command =
-        workspace.cargo(&["test", "--release", "--package", "dtmm-emulate", "--package", "dtmm-export"]);
-    command.args(["--no-fail-fast", "--", "--show-output"]).env("RUST_BACKTRACE", "0");
+        workspace.cargo(&["test", "--release", "--package", "dtmm-calibrate", "--package", "dtmm-emulate"]);
+    command.args(["--package", "dtmm-export", "--no-fail-fast", "--", "--show-output"]).env("RUST_BACKTRACE", "0");
     outcome(&process::run(command, &workspace.log("emulated"), LIMIT)?, LIMIT)
 }
