@@ -54,7 +54,7 @@ impl What {
 const HELD_OUT: f64 = 0.3;
 /// Shares of the runs that are pruned, in percent.
 const SPARSITIES: [u32; 6] = [0, 25, 50, 70, 80, 90];
-const CONVOLUTIONS: usize = 64;
+const CONVOLUTIONS: usize = 96;
 const FULLY_CONNECTED: usize = 36;
 const DEPTHWISE: usize = 32;
 const PLAIN: usize = 24;
@@ -113,8 +113,9 @@ fn one<T: Copy>(of: &[T], random: &mut Random) -> T {
 /// A convolution of a size that networks for microcontrollers have.
 fn convolution(random: &mut Random) -> Weighted {
     loop {
-        let edge = one(&[[1, 1], [1, 1], [3, 3], [3, 3], [3, 3], [5, 5], [1, 3], [7, 1]], random);
-        let [h, w] = [(); 2].map(|()| one(&[4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 32], random));
+        let edge = one(&[[1, 1], [1, 1], [1, 1], [3, 3], [3, 3], [3, 3], [5, 5], [1, 3], [7, 1]], random);
+        let [h, w] =
+            [(); 2].map(|()| one(&[4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16, 20, 24, 25, 32], random));
         let channels =
             one(&[1, 2, 3, 4, 6, 8, 8, 10, 12, 16, 16, 16, 20, 24, 32, 32, 40, 48, 64, 64, 96, 128], random);
         let filters = one(&[4, 6, 8, 10, 12, 16, 16, 20, 24, 32, 32, 48, 64, 64, 96], random);
@@ -148,7 +149,7 @@ fn fully_connected(random: &mut Random) -> Weighted {
 }
 
 fn depthwise(multiplier: usize, random: &mut Random) -> Weighted {
-    let edge = one(&[[3, 3], [3, 3], [3, 3], [5, 5], [3, 1], [10, 4]], random);
+    let edge = one(&[[3, 3], [3, 3], [3, 3], [5, 5], [3, 1], [7, 1]], random);
     let [h, w] = [(); 2].map(|()| one(&[5, 6, 8, 10, 12, 16, 20, 24], random));
     let channels = one(&[4, 8, 8, 10, 12, 16, 16, 24, 30, 32, 48, 64, 64, 72, 96, 128], random);
     let channels = if multiplier > 1 { channels / 4 } else { channels };

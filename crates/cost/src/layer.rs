@@ -150,6 +150,10 @@ pub struct Stored {
     pub vectors: f64,
     /// Vectors of four words in the weights of a filter.
     pub word_vectors: f64,
+    /// Stretches of [`TAKE`] runs of full length with any stored run.
+    pub busy_takes: f64,
+    /// Stored runs that are shorter than the others, or all channels.
+    pub rests: f64,
 }
 
 /// Runs that the vector kernels take from the index at once.
@@ -229,6 +233,10 @@ impl Stored {
         for count in [odd_blocks, tail_channels, positions, row_runs, vectors, word_vectors] {
             *count *= factor;
         }
+        let Stored { busy_takes, rests, .. } = self;
+        for count in [busy_takes, rests] {
+            *count *= factor;
+        }
     }
 }
 
@@ -246,8 +254,8 @@ struct Counts {
     row_bits: usize,
     /// Weights of this filter.
     filter: usize,
-    /// Equal steps lead from run to run through a kernel row.
-    even: bool,
+    /// The stretch of runs that a stored one was last seen in.
+    busy: Option<usize>,
 }
 
 impl Counts {
@@ -270,15 +278,16 @@ impl Counts {
             row_runs: zero,
             vectors: zero,
             word_vectors: zero,
+            busy_takes: zero,
+            rests: zero,
         };
-        let even = channels.is_multiple_of(group);
-        Counts { stored, channels, open: 0, any: false, row_open: 0, row_bits: 0, filter: 0, even }
+        Counts { stored, channels, open: 0, any: false, row_open: 0, row_bits: 0, filter: 0, busy: None }
     }
 
     fn run(&mut self, at: usize, kept: bool) {
         let len = self.stored.group.min(self.channels - at * self.stored.group);
         self.stored.bits += 1.0;
-        if !kept || !self.even || self.row_bits.is_multiple_of(TAKE) {
+        if !kept || self.row_bits.is_multiple_of(TAKE) {
             self.close_row_run();
         }
         self.row_bits += 1;
@@ -286,6 +295,12 @@ impl Counts {
             return self.close();
         }
         self.stored.kept += 1.0;
+        if len < self.stored.group || len == self.channels {
+            self.stored.rests += 1.0;
+        } else if self.busy != Some(at / TAKE) {
+            self.stored.busy_takes += 1.0;
+            self.busy = Some(at / TAKE);
+        }
         self.stored.weights += len as f64;
         self.stored.kept_tails += (len % 4) as f64;
         self.open += len;
@@ -319,6 +334,7 @@ impl Counts {
 
     fn end_position(&mut self) {
         self.close();
+        self.busy = None;
         self.stored.positions += f64::from(u8::from(std::mem::take(&mut self.any)));
     }
 

@@ -100,6 +100,7 @@ pub(crate) fn conv(layer: &Layer, stored: &Stored, work: &mut Work) {
     work.add(Feature::Outputs, layer.pixels() as f64 * filters);
     work.add(Feature::Rows, count);
     work.add(Feature::RowTaps, count * rows.window.positions() as f64);
+    work.add(Feature::RowKernelRows, count * rows.window.kernel[0] as f64);
     work.add(Feature::RowFilters, count * filters);
     if !channels.is_multiple_of(BLOCK) || (stored.group < channels && !stored.group.is_multiple_of(BLOCK)) {
         return padded(&rows, filters, stored, work);
@@ -178,6 +179,9 @@ fn fill(rows: &Rows, work: &mut Work) {
         work.add(Feature::BlankCells, times * blank);
         let [planes, fast, slow, _] = rows.cells(width, 2, half, half).map(|n| n as f64);
         work.add(Feature::PairPlanes, times * planes);
+        if rows.window.stride[1] > 1 {
+            work.add(Feature::SteppedPlanes, times * planes);
+        }
         work.add(Feature::PairCells, times * fast);
         work.add(Feature::SlowPairCells, times * slow);
     }
@@ -199,16 +203,27 @@ pub(crate) fn fully_connected(layer: &Layer, stored: &Stored, work: &mut Work) {
             work.add(Feature::RowKept, rows * stored.kept);
         }
     }
-    // Runs are met one by one, those that are whole groups of several at a time.
+    // Runs of several at a position are met some at a time, what is left by itself.
     let (channels, group) = (layer.input()[2], stored.group.max(1));
-    let takes =
-        if group < channels && group.is_multiple_of(BLOCK) { (channels / group).div_ceil(TAKE) } else { 0 };
-    work.add(Feature::DotTakes, rows * filters * takes as f64);
+    let several = group < channels && group.is_multiple_of(BLOCK);
     let blocks = group / BLOCK;
-    work.add(Feature::DotRuns, rows * stored.kept);
-    work.add(Feature::DotTailed, rows * stored.kept * f64::from(u8::from(!blocks.is_multiple_of(4))));
+    let (runs, rests) = if several { (stored.kept - stored.rests, stored.rests) } else { (0.0, stored.kept) };
+    if several {
+        work.add(Feature::DotTakes, rows * filters * (channels / group).div_ceil(TAKE) as f64);
+        work.add(Feature::DotBusyTakes, rows * stored.busy_takes);
+        work.add(Feature::DotRuns, rows * runs);
+        work.add(Feature::DotTailed, rows * runs * f64::from(u8::from(!blocks.is_multiple_of(4))));
+        work.add(Feature::DotTailBlocks, rows * runs * (blocks % 4) as f64);
+    }
+    if !several || !channels.is_multiple_of(group) {
+        let rest = if several { channels % group } else { group };
+        let tailed = f64::from(u8::from(!rest.is_multiple_of(BLOCK)));
+        work.add(Feature::DotRests, rows * filters);
+        work.add(Feature::DotRestRuns, rows * rests);
+        work.add(Feature::DotTailRuns, rows * rests * tailed);
+        work.add(Feature::DotTailBlocks, rows * rests * (rest / BLOCK % 4) as f64);
+    }
     work.add(Feature::DotBlocks, rows * stored.blocks);
-    work.add(Feature::DotTailBlocks, rows * stored.kept * (blocks % 4) as f64);
     work.add(Feature::DotTailChannels, rows * stored.tail_channels);
 }
 

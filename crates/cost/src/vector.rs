@@ -44,6 +44,21 @@ impl Tiles {
         Tiles { output, tile, columns, patch: [span(columns, 1) * c, span(tile[0], 0)] }
     }
 
+    /// Rows of all patches of a walk: those with pixels, and those of padding.
+    fn patch_rows(&self, layer: &Layer) -> [usize; 2] {
+        let ([h, ..], window) = (layer.input(), layer.window);
+        let strips = self.output[1].div_ceil(self.columns.max(1));
+        let mut rows = [0; 2];
+        for row in (0..self.output[0]).step_by(self.tile[0]) {
+            let row = row.min(self.output[0] - self.tile[0]);
+            let top = (row * window.stride[0]) as isize - window.padding[0] as isize;
+            for at in top..top + self.patch[1] as isize {
+                rows[usize::from(!(0..h as isize).contains(&at))] += strips;
+            }
+        }
+        rows
+    }
+
     /// Strips of a walk over the image, and tiles.
     fn walk(&self) -> [usize; 2] {
         let [h, w] = self.output;
@@ -113,13 +128,15 @@ pub(crate) fn conv(layer: &Layer, stored: &Stored, work: &mut Work) {
     work.add(Feature::VectorFilters, filters);
     index(stored, 1.0, work);
     work.add(Feature::VectorTiles, count * decoded.passes);
-    work.add(Feature::VectorTileFilters, count * filters);
+    let tile_filters = if decoded.words { Feature::WordTileFilters } else { Feature::VectorTileFilters };
+    work.add(tile_filters, count * filters);
     if tiles.columns > 0 {
-        let patches = strips * decoded.passes;
-        let [bytes, rows] = tiles.patch;
-        work.add(Feature::Patches, patches);
-        work.add(Feature::PatchRows, patches * rows as f64);
-        work.add(Feature::PatchVectors, patches * (rows * bytes.div_ceil(16)) as f64);
+        let [inside, blank] = tiles.patch_rows(layer).map(|n| n as f64 * decoded.passes);
+        let vectors = tiles.patch[0].div_ceil(16) as f64;
+        work.add(Feature::Patches, strips * decoded.passes);
+        work.add(Feature::PatchRows, inside);
+        work.add(Feature::BlankPatchRows, blank);
+        work.add(Feature::PatchVectors, (inside + blank) * vectors);
     }
     if decoded.words {
         work.add(Feature::VectorRuns, decoded.runs);
@@ -157,11 +174,14 @@ pub(crate) fn fully_connected(layer: &Layer, stored: &Stored, work: &mut Work) {
     let rows = rows as f64;
     work.add(Feature::Takes, rows * (filters * per_filter.div_ceil(TAKE)) as f64);
     index(stored, rows, work);
+    work.add(Feature::BusyTakes, rows * stored.busy_takes);
     // Runs of 16 channels are met one by one, others in stretches.
-    let runs = if stored.group == 16 { stored.kept } else { stored.row_runs };
-    work.add(Feature::VectorTileRuns, rows * runs);
-    let vectors = if stored.group == 16 { stored.kept } else { stored.vectors };
-    work.add(Feature::VectorTileVectors, rows * vectors);
+    if stored.group == 16 {
+        work.add(Feature::Sixteens, rows * stored.kept);
+    } else {
+        work.add(Feature::VectorTileRuns, rows * stored.row_runs);
+        work.add(Feature::VectorTileVectors, rows * stored.vectors);
+    }
     let tail = f64::from(u8::from(!channels.is_multiple_of(stored.group.max(1))));
     work.add(Feature::GroupTails, rows * filters as f64 * tail);
 }
@@ -174,39 +194,63 @@ pub(crate) fn depthwise(layer: &Layer, work: &mut Work) {
     let pixels = if own { (BLOCK / c.max(1)).min(ow).max(1) } else { 1 };
     let positions = window.positions();
     let planes = positions.div_ceil(POSITIONS);
-    let (steps, edges) = (ow.div_ceil(pixels), edge_rows(&window, [h, w], [oh, ow], pixels));
+    let steps = ow.div_ceil(pixels);
+    // Under a stride the windows of pixels computed together are turned one by one.
+    let turned = if window.stride[1] == 1 { pixels } else { 1 };
+    let [edges, edge_parts] = edge_rows(&window, [h, w], [oh, ow], turned);
     let parts = (0..span).step_by(BLOCK).map(|first| (span - first).min(BLOCK));
     for count in parts {
         let times = if own { 1.0 } else { inputs as f64 };
         let together = count * pixels;
-        let (windows, groups) = (times * (oh * steps) as f64, (together / 4) as f64);
-        let vectors = if own { together.div_ceil(16) } else { 1 };
+        let (calls, groups) = (times * (oh * steps) as f64, (together / 4) as f64);
+        let windows = calls * (pixels / turned) as f64;
+        let vectors = if own { (count * turned).div_ceil(16) } else { 1 };
         work.add(Feature::DepthwiseParts, times);
-        let turned = positions * pixels * count.div_ceil(16);
-        work.add(Feature::TurnedWeights, times * turned as f64);
+        let weights = positions * pixels * count.div_ceil(16);
+        work.add(Feature::TurnedWeights, times * weights as f64);
         work.add(Feature::VectorFilters, times * together as f64);
         work.add(Feature::Windows, windows);
+        work.add(Feature::EdgeParts, times * edge_parts);
         work.add(
             Feature::EdgeRows,
             times * if planes > 1 { (oh * steps * window.kernel[0]) as f64 } else { edges },
         );
         work.add(Feature::TurnedTaps, windows * positions as f64);
         work.add(Feature::TurnedVectors, windows * (positions * vectors) as f64);
-        work.add(Feature::Groups, windows * groups);
-        work.add(Feature::GroupPlanes, windows * groups * (planes - 1) as f64);
-        work.add(Feature::GroupTails, windows * f64::from(u8::from(!together.is_multiple_of(4))));
+        work.add(Feature::VectorTiles, calls);
+        work.add(Feature::Groups, calls * groups);
+        work.add(Feature::GroupPlanes, calls * groups * (planes - 1) as f64);
+        work.add(Feature::GroupTails, calls * f64::from(u8::from(!together.is_multiple_of(4))));
     }
 }
 
-/// Kernel rows of the windows that are not wholly inside the input.
-fn edge_rows(window: &Window, size: [usize; 2], output: [usize; 2], pixels: usize) -> f64 {
-    let whole = |axis: usize, at: usize| window.covered(axis, at, size[axis]) == window.kernel[axis];
-    let rows = (0..output[0]).filter(|at| whole(0, *at)).count();
-    let column = |at: &usize| {
-        let first = (*at).min(output[1] - pixels.min(output[1]));
-        whole(1, first) && whole(1, first + pixels - 1)
-    };
-    let all = output[1].div_ceil(pixels);
-    let columns = (0..output[1]).step_by(pixels).filter(column).count();
-    ((output[0] * all - rows * columns) * window.kernel[0]) as f64
+/// Kernel rows of the windows that are not wholly inside the input, and the parts in which those rows are turned.
+fn edge_rows(window: &Window, size: [usize; 2], output: [usize; 2], pixels: usize) -> [f64; 2] {
+    let [rows, columns] = [0, 1].map(|axis| {
+        (0..output[axis]).map(move |at| window.covered(axis, at, size[axis])).collect::<Vec<_>>()
+    });
+    let [kh, kw] = window.kernel;
+    let mut counts = [0; 2];
+    for (covered_rows, left) in
+        rows.iter().flat_map(|r| (0..output[1]).step_by(pixels).map(move |left| (*r, left)))
+    {
+        let first = left.min(output[1] - pixels.min(output[1]));
+        let last = first + pixels - 1;
+        let whole = columns[first] == kw && columns[last] == kw;
+        if covered_rows == kh && whole {
+            continue;
+        }
+        // Rows of padding are turned at once.
+        let parts = match (whole, pixels) {
+            (true, _) => 1,
+            (false, 1) => {
+                let before = window.padding[1] > first * window.stride[1];
+                1 + usize::from(before) + usize::from(columns[first] + usize::from(before) < kw)
+            }
+            (false, _) => kw + 2,
+        };
+        counts[0] += kh;
+        counts[1] += kh - covered_rows + covered_rows * parts;
+    }
+    counts.map(|n| n as f64)
 }

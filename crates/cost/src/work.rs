@@ -80,8 +80,18 @@ pub enum Feature {
     RowPadded,
     /// Weights behind the last whole four of runs copied between zeros, over all rows.
     RowPaddedTails,
+    /// Kernel rows, over all rows of outputs.
+    RowKernelRows,
     /// Takes of the run index for dot products.
     DotTakes,
+    /// Those with a stored run.
+    DotBusyTakes,
+    /// Filters with a run that is not one of several.
+    DotRests,
+    /// Such runs that are stored.
+    DotRestRuns,
+    /// Such runs with channels behind the last whole block.
+    DotTailRuns,
     /// Runs of dot products.
     DotRuns,
     /// Runs of dot products that are no whole fours of blocks.
@@ -128,6 +138,8 @@ pub enum Feature {
 
     /// Planes of two channels filled.
     PairPlanes,
+    /// Planes of two channels filled from every other pixel.
+    SteppedPlanes,
     /// Cells of two channels filled by the fast loop.
     PairCells,
     /// Cells of two channels filled one by one.
@@ -165,6 +177,8 @@ pub enum Feature {
     Patches,
     /// Rows of patches copied.
     PatchRows,
+    /// Rows of patches filled with padding.
+    BlankPatchRows,
     /// Vectors of patches copied.
     PatchVectors,
     /// Tiles of four outputs, over all passes.
@@ -177,8 +191,14 @@ pub enum Feature {
     VectorTileVectors,
     /// Vectors of gathered words met by tiles.
     VectorTileWords,
+    /// Filters applied to tiles by gathering words.
+    WordTileFilters,
     /// Takes of the run index.
     Takes,
+    /// Those with a stored run.
+    BusyTakes,
+    /// Runs of 16 channels met one by one.
+    Sixteens,
     /// Blocks of depthwise channels.
     DepthwiseParts,
     /// Vectors of depthwise weights turned.
@@ -187,6 +207,8 @@ pub enum Feature {
     Windows,
     /// Rows of depthwise windows that reach into padding.
     EdgeRows,
+    /// Parts of such rows turned by themselves.
+    EdgeParts,
     /// Kernel positions of depthwise windows turned.
     TurnedTaps,
     /// Vectors of depthwise windows turned.
