@@ -170,3 +170,27 @@ fn quantisation_aware_epochs_are_run_and_reported() {
     assert!(folder.path().join("o/run/qat.stage").is_file());
     assert!(!folder.path().join("o/run/qat.checkpoint").exists());
 }
+
+#[test]
+fn a_teacher_of_another_task_is_refused_and_one_of_the_same_is_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    for split in ["train", "test"] {
+        samples(&folder.path().join("d"), split, &[0, 1, 2].repeat(40));
+    }
+    let train = ["train", "--arch", "demo-cnn", "--data", "d", "--epochs", "1", "-o", "other.onnx"];
+    json(folder.path(), &train);
+    let args = ["compress", model(), "--data", "builtin:glyphs", "--samples", "400", "--flash", "0.5x"];
+    let args = [&args[..], &["--epochs", "1", "--rounds", "1", "--qat-epochs", "0"]].concat();
+    let with = |own: &[&'static str]| [&args[..], own].concat();
+    let text = error(folder.path(), &with(&["--teacher", "other.onnx", "-o", "o"]));
+    insta::assert_snapshot!(shown(&text), @r#"
+    error: input and output of the teacher other.onnx: expected [24, 24, 1] to 10 values, found [24, 24, 1] to 3 values
+    help: --teacher must name a float model of the same task as demo-cnn
+    "#);
+    assert!(!folder.path().join("o/report.json").exists());
+
+    json(folder.path(), &with(&["-o", "alone"]));
+    json(folder.path(), &with(&["--teacher", "alone/model.onnx", "-o", "taught"]));
+    let read = |out: &str| fs::read(folder.path().join(out).join("model.dtmm")).unwrap();
+    assert_ne!(read("alone"), read("taught"));
+}

@@ -55,6 +55,7 @@ pub fn demo(request: &DemoRequest, progress: &dyn Progress) -> Result<CompressRe
             budgets: Budgets::flash(SizeBudget::Share(BUDGET)),
             epochs: 8,
             qat_epochs: None,
+            teacher: None,
             lr: None,
             rounds: 3,
             importance: ImportanceKind::Lamp,

@@ -70,6 +70,7 @@ impl Cmd {
             budgets: Budgets::default(),
             epochs: self.epochs,
             qat_epochs: Some(0),
+            teacher: None,
             lr: self.lr,
             rounds: self.rounds,
             importance: self.importance,

@@ -59,6 +59,10 @@ pub struct Cmd {
     /// can be kept
     #[arg(long, value_parser = args::share, value_name = "SHARE")]
     importance_threshold: Option<f64>,
+    /// Float model whose answers fine-tuning follows besides the labels: a larger one, or the one that was pruned before;
+    /// without it, MODEL itself as it came in
+    #[arg(long, value_name = "MODEL")]
+    teacher: Option<PathBuf>,
     /// Samples in one step
     #[arg(long, default_value_t = 128, value_name = "N")]
     batch: usize,
@@ -90,6 +94,7 @@ impl Cmd {
             scheduler: Method::from_name(&self.scheduler, common.seed).unwrap_or_default(),
             units: args::units(&self.units)?,
             importance_threshold: self.importance_threshold,
+            teacher: self.teacher.clone(),
             batch: self.batch,
             output: output.clone(),
             seed: common.seed,

@@ -17,6 +17,7 @@ mod run_dir;
 mod shared;
 mod smallest;
 mod sweep;
+mod teacher;
 mod tune;
 mod units;
 
@@ -51,6 +52,8 @@ struct Job<'a> {
     progress: &'a dyn Progress,
     /// The float model as it came in.
     graph: Graph,
+    /// Whose answers fine-tuning follows.
+    teacher: Graph,
     input: Preprocessing,
     /// Trained on.
     train: Dataset,
@@ -128,6 +131,7 @@ fn prepare<'a>(
     request.check()?;
     let (budgets, target) = request.budgets.resolve()?;
     let bytes = files::read(&request.model)?;
+    let taught = request.teacher.as_ref().map(|path| files::read(path)).transpose()?;
     let graph = load_float(&request.model)?;
     let dense = Facts::of(&graph)?;
     let costs = CostModel::builtin();
@@ -135,7 +139,7 @@ fn prepare<'a>(
     let splits = once(&shared.data, || fit_data(request, &graph))?;
     let choose = || preprocess::chosen(&request.preprocess, &graph, &splits.train, request.threads, progress);
     let input = once(&shared.input, choose)?;
-    let run = RunDir::open(&request.output, &request::key(request, points, &bytes, (&splits, &input)))?;
+    let run = RunDir::open(&request.output, &request::key(request, points, (&bytes, taught.as_deref()), (&splits, &input)))?;
     let (train, validation) = fitting::hold_out(&splits.train, request.seed)?;
     let unpruned = Ceilings {
         flash: Some(dense.size.dense_total),
@@ -148,11 +152,16 @@ fn prepare<'a>(
         cycles: budgets.latency.zip(target.clock_hz).map(|(seconds, clock)| seconds * clock),
     };
     let graph = Graph { preprocessing: Some(input.clone()), ..graph };
+    let teacher = match &request.teacher {
+        Some(path) => teacher::load(path, &graph)?,
+        None => graph.clone(),
+    };
     let (test, output) = (splits.test, request.output.clone());
     let job = Job {
         request,
         progress,
         graph,
+        teacher,
         input,
         train,
         validation,

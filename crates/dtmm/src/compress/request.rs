@@ -85,6 +85,8 @@ pub struct CompressRequest {
     /// For [`Method::Anneal`]: the largest share of the importance that may go, over all rounds; `None`: the least with
     /// which the budgets can be kept.
     pub importance_threshold: Option<f64>,
+    /// The float model whose answers fine-tuning follows besides the labels; `None`: the model itself as it came in.
+    pub teacher: Option<PathBuf>,
     /// Samples in one step.
     pub batch: usize,
     /// Output folder.
@@ -121,7 +123,7 @@ impl CompressRequest {
 pub(super) fn key(
     request: &CompressRequest,
     points: usize,
-    model: &[u8],
+    (model, teacher): (&[u8], Option<&[u8]>),
     (data, input): (&Splits, &Preprocessing),
 ) -> Value {
     let mut key = json!({
@@ -145,6 +147,9 @@ pub(super) fn key(
     }
     if let Some(threshold) = request.importance_threshold {
         key["importance_threshold"] = json!(threshold);
+    }
+    if let Some(teacher) = teacher {
+        key["teacher"] = json!(hex(&Sha256::digest(teacher)));
     }
     for (name, value) in request.budgets.key() {
         key[name] = json!(value);

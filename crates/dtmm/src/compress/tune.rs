@@ -173,9 +173,9 @@ fn share(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
 }
 
-/// The model as it came in teaches what is left of it.
+/// The model as it came in teaches what is left of it, unless the request names another teacher.
 pub fn distillation(job: &Job) -> Distillation {
-    Distillation { teacher: job.graph.clone(), temperature: TEMPERATURE, alpha: TEACHER_SHARE }
+    Distillation { teacher: job.teacher.clone(), temperature: TEMPERATURE, alpha: TEACHER_SHARE }
 }
 
 fn options(
