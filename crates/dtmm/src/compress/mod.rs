@@ -139,7 +139,10 @@ fn prepare<'a>(
     let splits = once(&shared.data, || fit_data(request, &graph))?;
     let choose = || preprocess::chosen(&request.preprocess, &graph, &splits.train, request.threads, progress);
     let input = once(&shared.input, choose)?;
-    let run = RunDir::open(&request.output, &request::key(request, points, (&bytes, taught.as_deref()), (&splits, &input)))?;
+    let run = RunDir::open(
+        &request.output,
+        &request::key(request, points, (&bytes, taught.as_deref()), (&splits, &input)),
+    )?;
     let (train, validation) = fitting::hold_out(&splits.train, request.seed)?;
     let unpruned = Ceilings {
         flash: Some(dense.size.dense_total),

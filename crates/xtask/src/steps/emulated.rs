@@ -24,6 +24,8 @@ pub fn run(workspace: &Workspace) -> Result<Outcome> {
     }
     let mut command =
         workspace.cargo(&["test", "--release", "--package", "dtmm-calibrate", "--package", "dtmm-emulate"]);
-    command.args(["--package", "dtmm-export", "--no-fail-fast", "--", "--show-output"]).env("RUST_BACKTRACE", "0");
+    command
+        .args(["--package", "dtmm-export", "--no-fail-fast", "--", "--show-output"])
+        .env("RUST_BACKTRACE", "0");
     outcome(&process::run(command, &workspace.log("emulated"), LIMIT)?, LIMIT)
 }
