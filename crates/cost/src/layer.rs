@@ -150,7 +150,7 @@ pub struct Stored {
     pub vectors: f64,
     /// Vectors of four words in the weights of a filter.
     pub word_vectors: f64,
-    /// Stretches of [`TAKE`] runs of full length with any stored run.
+    /// Stretches of `TAKE` runs of full length with any stored run.
     pub busy_takes: f64,
     /// Stored runs that are shorter than the others, or all channels.
     pub rests: f64,
