@@ -12,7 +12,7 @@ use crate::fitting::Follow;
 use crate::model::load_float;
 use crate::source::Input;
 use crate::trainable::trainable;
-use crate::{DataSource, Error, PreprocessChoice, Progress, fitting, float, onnx, preprocess};
+use crate::{DataSource, Error, PreprocessChoice, Progress, files, fitting, float, onnx, preprocess};
 
 /// What a training begins with.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,6 +111,7 @@ fn fit(
     progress: &dyn Progress,
 ) -> Result<(Graph, Vec<EpochRow>), Error> {
     let (train, validation) = fitting::hold_out(&data.train, request.seed)?;
+    files::make_folder_of(&request.output)?;
     let options = FitOptions {
         epochs: request.epochs,
         batch: request.batch,
