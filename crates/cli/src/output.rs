@@ -25,27 +25,32 @@ pub fn print<R: Human + Serialize>(common: &Common, result: &R) -> anyhow::Resul
     }
 }
 
+/// A line on stderr. Nobody may be reading it any more (`2>&1 | head`, a closed terminal): that stops no run.
+pub fn say(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
 /// A remark for the person at the terminal; silent in JSON format so that logs stay machine-readable.
 pub fn note(common: &Common, text: &str) {
     if common.format == Format::Human {
-        eprintln!("{text}");
+        say(text);
     }
 }
 
 /// Prints the error, its causes and what to do.
 pub fn report_error(error: &anyhow::Error) -> ExitCode {
     let mut shown = error.to_string();
-    eprintln!("error: {shown}");
+    say(&format!("error: {shown}"));
     for cause in error.chain().skip(1) {
         let text = cause.to_string();
         if !shown.contains(&text) {
-            eprintln!("  cause: {text}");
+            say(&format!("  cause: {text}"));
         }
         shown = text;
     }
     let known = error.chain().find_map(|e| e.downcast_ref::<dtmm::Error>());
     if let Some(help) = known.and_then(dtmm::Error::help) {
-        eprintln!("help: {help}");
+        say(&format!("help: {help}"));
     }
     match known {
         Some(dtmm::Error::Interrupted { .. }) => ExitCode::from(INTERRUPTED),

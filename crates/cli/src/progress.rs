@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::output::say;
+
 /// Draws progress and notices Ctrl-C.
 pub struct Terminal {
     bar: Mutex<Option<ProgressBar>>,
@@ -22,7 +24,7 @@ impl Terminal {
             if flag.swap(true, Ordering::SeqCst) {
                 std::process::exit(130);
             }
-            eprintln!("\nstopping at the next step; press Ctrl-C again to stop at once");
+            say("\nstopping at the next step; press Ctrl-C again to stop at once");
         })
         .context("the Ctrl-C handler could not be installed")?;
         Ok(Terminal { bar: Mutex::new(None), interrupted })
@@ -46,7 +48,7 @@ impl dtmm::Progress for Terminal {
         }
         bar.set_prefix(stage.to_owned());
         if bar.is_hidden() {
-            eprintln!("{stage} ...");
+            say(&format!("{stage} ..."));
         }
         if let Ok(mut slot) = self.bar.lock() {
             *slot = Some(bar);
@@ -63,7 +65,7 @@ impl dtmm::Progress for Terminal {
     fn note(&self, text: &str) {
         self.with_bar(|bar| {
             if bar.is_hidden() {
-                eprintln!("{text}");
+                say(text);
             } else {
                 bar.println(text);
             }
@@ -73,7 +75,7 @@ impl dtmm::Progress for Terminal {
     fn end(&self, summary: &str) {
         self.with_bar(|bar| {
             bar.finish_and_clear();
-            eprintln!("{:<28} {summary}", bar.prefix());
+            say(&format!("{:<28} {summary}", bar.prefix()));
         });
         if let Ok(mut slot) = self.bar.lock() {
             *slot = None;
