@@ -3,19 +3,8 @@
 
 pub use this::{conv2d, depthwise_conv2d, fully_connected};
 
-use crate::Weights;
-
 /// What the addresses of packages and arenas must be multiples of.
 pub const ALIGNMENT: usize = if cfg!(dtmm_isa = "portable") { 1 } else { 4 };
-
-/// Channels of a run; 0 for dense weights.
-#[cfg_attr(dtmm_isa = "portable", expect(dead_code, reason = "hosts need no scratch memory"))]
-const fn group(weights: &Weights<'_>) -> usize {
-    match *weights {
-        Weights::Dense(_) => 0,
-        Weights::Bitmap { group, .. } | Weights::Gaps { group, .. } => group,
-    }
-}
 
 #[cfg(any(dtmm_isa = "v6m", dtmm_isa = "v7m", dtmm_isa = "dsp"))]
 mod this {
@@ -29,7 +18,7 @@ mod this {
 
     /// For a convolution.
     pub fn conv2d(p: &Conv2d<'_>) -> usize {
-        scratch_len::<Fast>(&Geometry::of(p), super::group(&p.linear.weights))
+        scratch_len::<Fast>(&Geometry::of(p), p.linear.weights.group())
     }
 
     /// For a depthwise convolution; 0 where the reference kernel runs.
@@ -50,7 +39,7 @@ mod this {
 
     /// For a convolution.
     pub fn conv2d(p: &Conv2d<'_>) -> usize {
-        geometry::conv2d_scratch(&p.input, &p.output, &p.window, super::group(&p.linear.weights))
+        geometry::conv2d_scratch(&p.input, &p.output, &p.window, p.linear.weights.group())
     }
 
     /// For a depthwise convolution; 0 where the reference kernel runs.

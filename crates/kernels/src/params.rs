@@ -138,6 +138,16 @@ pub enum Weights<'a> {
     },
 }
 
+impl Weights<'_> {
+    /// Channels of a full run; 0 in dense form.
+    pub(crate) const fn group(&self) -> usize {
+        match *self {
+            Weights::Dense(_) => 0,
+            Weights::Bitmap { group, .. } | Weights::Gaps { group, .. } => group,
+        }
+    }
+}
+
 /// Weights, biases and output scaling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Linear<'a> {

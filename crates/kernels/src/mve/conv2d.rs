@@ -17,10 +17,7 @@ use crate::{Conv2d, KernelError, Shape, Weights};
 /// When lengths and shapes disagree; [`KernelError::Scratch`] with less scratch memory than
 /// [`geometry::conv2d_scratch`] says.
 pub fn conv2d_s8(p: &Conv2d<'_>, scratch: &mut [i8], x: &[i8], y: &mut [i8]) -> Result<(), KernelError> {
-    let group = match p.linear.weights {
-        Weights::Dense(_) => 0,
-        Weights::Bitmap { group, .. } | Weights::Gaps { group, .. } => group,
-    };
+    let group = p.linear.weights.group();
     let needed = geometry::conv2d_scratch(&p.input, &p.output, &p.window, group);
     if scratch.len() < needed || !scratch.as_ptr().addr().is_multiple_of(4) {
         return Err(KernelError::Scratch);

@@ -22,7 +22,7 @@ pub(crate) use geometry::{BLOCK, Geometry, LANES};
 pub(crate) use index::Index;
 pub(crate) use runs::Run;
 
-use crate::{Conv2d, KernelError, Weights};
+use crate::{Conv2d, KernelError};
 use runs::{Decoder, Workspace};
 
 /// Bytes of scratch memory of [`convolve`], a multiple of 4. `group` is 0 for dense weights.
@@ -81,10 +81,7 @@ pub(crate) fn convolve<E: Engine>(
     // Results are borrowed where they were put: copies of them would add to the stack.
     let decoder = &Decoder::new(&p.linear.weights, g, p.output.c);
     let decoder = decoder.as_ref().map_err(|error| *error)?;
-    let group = match p.linear.weights {
-        Weights::Dense(_) => 0,
-        Weights::Bitmap { group, .. } | Weights::Gaps { group, .. } => group,
-    };
+    let group = p.linear.weights.group();
     let Some(memory) = &mut Memory::cut::<E>(g, group, scratch) else { return Err(KernelError::Scratch) };
     rows::<E>(p, g, rounding, decoder, memory, x, y).ok_or(KernelError::ParameterLength)
 }
