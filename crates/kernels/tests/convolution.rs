@@ -17,6 +17,8 @@ struct Problem {
     clamp: Clamp,
     per_channel: bool,
     keep: f64,
+    /// All inputs and weights are -128: the largest products.
+    lowest: bool,
     seed: u64,
 }
 
@@ -51,12 +53,14 @@ prop_compose! {
         group in 1usize..16,
         zero_points in prop::array::uniform2(prop_oneof![any::<i8>(), Just(-128i8), Just(127i8)]),
         clamp in (any::<i8>(), any::<i8>()),
-        (per_channel, keep, seed) in (any::<bool>(), prop_oneof![Just(0.0), Just(1.0), 0.0..1.0], any::<u64>()),
+        (per_channel, keep) in (any::<bool>(), prop_oneof![Just(0.0), Just(1.0), 0.0..1.0]),
+        (lowest, seed) in (prop::bool::weighted(0.1), any::<u64>()),
     ) -> Problem {
         let window = Window { kernel, stride, dilation, padding };
         let clamp = Clamp { min: clamp.0.min(clamp.1), max: clamp.0.max(clamp.1) };
         let input = Shape { h, w, c };
-        Problem { input, filters, window, behind, group: group.min(c), zero_points, clamp, per_channel, keep, seed }
+        let group = group.min(c);
+        Problem { input, filters, window, behind, group, zero_points, clamp, per_channel, keep, lowest, seed }
     }
 }
 
@@ -70,8 +74,8 @@ impl Random {
         (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB) ^ (z >> 31)
     }
 
-    fn bytes(&mut self, n: usize) -> Vec<i8> {
-        (0..n).map(|_| self.next() as i8).collect()
+    fn bytes(&mut self, n: usize, lowest: bool) -> Vec<i8> {
+        (0..n).map(|_| if lowest { i8::MIN } else { self.next() as i8 }).collect()
     }
 
     fn mask(&mut self, n: usize, keep: f64) -> Vec<bool> {
@@ -92,7 +96,7 @@ struct Data {
 fn data(p: &Problem) -> Data {
     let mut random = Random(p.seed);
     let positions = p.window.kernel[0] * p.window.kernel[1];
-    let mut weights = random.bytes(p.filters * positions * p.input.c);
+    let mut weights = random.bytes(p.filters * positions * p.input.c, p.lowest);
     let mask = random.mask(p.filters * p.runs_per_filter(), p.keep);
     for (pixel, of_pixel) in weights.chunks_mut(p.input.c).enumerate() {
         for (g, run) in of_pixel.chunks_mut(p.group).enumerate() {
@@ -103,7 +107,7 @@ fn data(p: &Problem) -> Data {
     }
     let scales = if p.per_channel { p.filters } else { 1 };
     Data {
-        x: random.bytes(p.input.elements()),
+        x: random.bytes(p.input.elements(), p.lowest),
         weights,
         mask,
         bias: (0..p.filters).map(|_| random.next() as i32 >> 14).collect(),
@@ -252,6 +256,7 @@ fn wrong_lengths_are_refused() {
         clamp: Clamp::NONE,
         per_channel: true,
         keep: 0.5,
+        lowest: false,
         seed: 1,
     };
     let d = data(&p);

@@ -122,6 +122,11 @@ fn edge_cases() -> Vec<Weighted> {
         cases.push(Weighted { scales: Scales::Extreme, ..padded.clone() }.sparse(Form::Bitmap(16), 0.5));
         cases.push(padded);
     }
+    let lowest = [conv(16, 5, 3), Weighted::depthwise([6, 7, 9], [3, 3]), Weighted::fully_connected(64, 5)];
+    for layer in lowest {
+        let form = if layer.op == WeightedOp::DepthwiseConv2d { Form::Dense } else { Form::Bitmap(4) };
+        cases.push(Weighted { lowest: true, ..layer }.sparse(form, 0.9));
+    }
     cases
 }
 

@@ -68,6 +68,8 @@ pub struct Weighted {
     pub clamp: [i8; 2],
     /// How sums become outputs.
     pub scales: Scales,
+    /// All inputs and stored weights are -128, so that products and their sums are the largest; otherwise they are random.
+    pub lowest: bool,
 }
 
 impl Weighted {
@@ -88,6 +90,7 @@ impl Weighted {
             zero_points: [-3, 5],
             clamp: [i8::MIN, i8::MAX],
             scales: Scales::Filter,
+            lowest: false,
         }
     }
 
@@ -124,7 +127,7 @@ impl Weighted {
             WeightedOp::FullyConnected => Params::FullyConnected { linear },
         };
         let elements = self.input.iter().product();
-        let values = (0..elements).map(|_| random.random()).collect();
+        let values = (0..elements).map(|_| self.value(random)).collect();
         let output = self.output();
         Draft {
             name: format!("{self:?}"),
@@ -135,6 +138,11 @@ impl Weighted {
             dense_macs: (output.iter().product::<usize>() * self.positions() * self.channels()) as u64,
         }
         .finish()
+    }
+
+    /// An input or a stored weight.
+    fn value(&self, random: &mut Random) -> i8 {
+        if self.lowest { i8::MIN } else { random.random() }
     }
 
     /// Output `[h, w, c]`.
@@ -224,14 +232,14 @@ impl Parts {
         if group == 0 {
             // A dense layer may hold zeros too; a share of weights that is not kept is zero.
             let weight =
-                |random: &mut Random| if random.random_bool(layer.kept) { random.random() } else { 0 };
+                |random: &mut Random| if random.random_bool(layer.kept) { layer.value(random) } else { 0 };
             self.values = (0..filters * positions * channels).map(|_| weight(random)).collect();
             return;
         }
         let shape = RunShape { filters, positions, channels, group };
         let kept = random_mask(shape.runs(), layer.kept, random);
         let stored = fwcs::kept_weights(&shape, kept.iter().copied());
-        self.values = (0..stored).map(|_| random.random()).collect();
+        self.values = (0..stored).map(|_| layer.value(random)).collect();
         if matches!(layer.form, Form::Bitmap(_)) {
             self.index = vec![0; fwcs::bitmap_bytes(&shape)];
             fwcs::write_bitmap(kept, &mut self.index);

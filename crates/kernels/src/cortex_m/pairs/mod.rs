@@ -1,9 +1,10 @@
 //! Armv6-M and Armv7-M: one 32-bit multiplication serves two outputs.
 //!
 //! The row buffer holds words `low + (high << 16)` of two pixels' values of one channel. A product with a weight has both
-//! products in its halves, and so has the sum of two of them: from -2 · 127 · 128 to 2 · 128 · 128, so that it fits an
-//! unsigned half once 2^15 - 1 is added. So every two channels the low half is split off and the high half added to its
-//! own sum. The two pixels are half a row of outputs apart, so that they move together under every kernel column.
+//! products in its halves, and so has the sum of two of them: from -2 · 127 · 128 to 2 · 128 · 128, one more than a signed
+//! half holds. `BIAS` makes the low half an unsigned one and takes 1 from the high half, so that both fit. Every two channels
+//! the low half is split off and the high half added to its own sum. The two pixels are half a row of outputs apart, so
+//! that they move together under every kernel column.
 
 #[cfg(not(any(dtmm_isa = "v6m", dtmm_isa = "v7m")))]
 #[path = "plain.rs"]
@@ -24,8 +25,10 @@ pub(crate) struct Pairs;
 
 /// Bytes of a cell: the words of two channels.
 const CELL: usize = 8;
-/// What keeps the low half from borrowing from the high one.
-const BIAS: i32 = (1 << 15) - 1;
+/// What a sum of two products is raised by in its low half, so that it does not borrow from the high one.
+const LOW_BIAS: i32 = (1 << 15) - 1;
+/// The same, with -1 for the high half. The assembler has it as the complement of 2^15.
+const BIAS: i32 = LOW_BIAS - (1 << 16);
 
 impl Pairs {
     /// Outputs in the low halves; the high halves hold as many, not all of them in the row.
@@ -174,10 +177,10 @@ pub(super) fn high_mul(sum: i32, multiplier: i32) -> i32 {
     high.wrapping_shl(1).wrapping_add(top.wrapping_add(1 << 14) >> 15)
 }
 
-/// What the low sums start with: as much less than the bias as `BIAS` is added, twice in each block.
-fn low_bias(filter: &Filter<'_>, bias: i32) -> i32 {
-    let blocks = (filter.weights().len() / BLOCK) as i32;
-    bias.wrapping_sub(blocks.wrapping_mul(2 * BIAS))
+/// What the low and the high sums start with: the bias without what `BIAS` adds to them, twice in each block.
+fn starts(filter: &Filter<'_>, bias: i32) -> [i32; 2] {
+    let added = (filter.weights().len() / BLOCK * 2) as i32;
+    [bias.wrapping_sub(added.wrapping_mul(LOW_BIAS)), bias.wrapping_add(added)]
 }
 
 /// As [`crate::reference::conv2d_s8`].

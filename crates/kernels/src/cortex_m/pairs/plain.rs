@@ -12,8 +12,8 @@ pub fn apply(row: &mut Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &Out, y
 }
 
 pub fn sum(_: &mut Row, filter: &Filter<'_>, bias: i32, first: usize, plane: usize) -> [i32; 4] {
-    let low = super::low_bias(filter, bias);
-    let mut sums = [low, low, bias, bias];
+    let [low, high] = super::starts(filter, bias);
+    let mut sums = [low, low, high, high];
     let (mut weights, _) = filter.weights().as_chunks::<2>();
     let [a, b, c, d] = &mut sums;
     for [offset, blocks] in filter.runs().iter().take(filter.runs().len().wrapping_sub(1)) {

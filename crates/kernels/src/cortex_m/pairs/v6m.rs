@@ -8,8 +8,8 @@ use crate::tiled::{Filter, Out, Run, Scale, Scaling, apply_by_tiles};
 
 /// The sums of the tile whose cells start `first` bytes behind the first tile's. `plane` is the engine's.
 pub fn sum(_: &mut Row, filter: &Filter<'_>, bias: i32, first: usize, plane: usize) -> [i32; 4] {
-    let low = super::low_bias(filter, bias);
-    let mut sums = [low, low, bias, bias];
+    let [low, high] = super::starts(filter, bias);
+    let mut sums = [low, low, high, high];
     let (runs, weights) = (filter.runs().as_ptr(), filter.weights().as_ptr());
     let rows = filter.rows().as_ptr().cast::<u8>().wrapping_add(first);
     // SAFETY: a `Filter` has runs that end with `END`, whose cells lie inside the row buffer for every tile of the
@@ -145,7 +145,7 @@ unsafe extern "C" fn add_runs(
         "mov lr, r4",
         "movs r4, #1",
         "lsls r4, r4, #15",
-        "subs r4, #1",
+        "mvns r4, r4",
         "mov r12, r4",
         // On the stack: the next run, the tile's cells, the sums, saved registers.
         "sub sp, #12",

@@ -101,8 +101,8 @@ impl Row {
     #[inline(always)]
     fn set(&mut self, filter: &Filter<'_>, bias: i32) {
         (self.runs, self.weights) = (filter.runs().as_ptr(), filter.weights().as_ptr());
-        (self.cells, self.low, self.high) =
-            (filter.rows().as_ptr().cast(), super::low_bias(filter, bias), bias);
+        self.cells = filter.rows().as_ptr().cast();
+        [self.low, self.high] = super::starts(filter, bias);
     }
 }
 
@@ -187,7 +187,7 @@ unsafe extern "C" fn add_runs(row: &mut Row) {
         "mov r5, r4",
         "mov r7, r6",
         "ldr r11, [sp, #4]",
-        "movw r10, #0x7fff",
+        "mvn r10, #0x8000",
         "mov lr, r1",
         "3:",
         "ldmia lr!, {{r0, r1}}",
