@@ -104,7 +104,7 @@ pub struct Request<'a> {
 pub enum ScheduleError {
     /// Even the smallest plan takes too much.
     #[error(
-        "{}; raise what binds, lower the least kept share, or protect fewer layers",
+        "{}; raise what binds",
         budgets.iter().map(Feasibility::to_string).collect::<Vec<_>>().join("; ")
     )]
     Infeasible {

@@ -84,8 +84,9 @@ impl Budgets {
         let mut own = self.clone();
         let mut target = Target { core: Core::M4, clock_hz: None };
         if let Some(name) = &self.board {
-            let board = dtmm_boards::find(name)
-                .map_err(|e| wrong("--board", "a known board", e, "see the list above"))?;
+            let board = dtmm_boards::find(name).map_err(|e| {
+                wrong("--board", "a known board", e, "`dtmm inspect MODEL --boards` lists all")
+            })?;
             target = Target { core: board.core, clock_hz: Some(f64::from(board.clock_hz)) };
             let bytes = |all: u32, kept: u32| Some(SizeBudget::Bytes(all.saturating_sub(kept) as usize));
             own.flash = own.flash.or(bytes(board.flash_bytes, CODE_BYTES));

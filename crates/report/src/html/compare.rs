@@ -4,7 +4,7 @@ use minijinja::context;
 use minijinja::value::{Serde, Value};
 use serde::Serialize;
 
-use super::curves::{Curve, curves};
+use super::curves::{Curve, curves, legend};
 use super::{HtmlError, environment};
 use crate::{CompareReport, CompareRow};
 
@@ -24,7 +24,8 @@ struct CorePlot {
 pub fn compare_html(report: &CompareReport) -> Result<String, HtmlError> {
     let mut env = environment();
     env.add_template("compare", TEMPLATE)?;
-    let bytes = curves(&by_method(report, |r| Some(r.stored_bytes as f64)), "bytes", (860, 420))?;
+    let of_bytes = by_method(report, |r| Some(r.stored_bytes as f64));
+    let bytes = curves(&of_bytes, "bytes", (1070, 420))?;
     let cores: Vec<String> = report
         .rows
         .iter()
@@ -40,6 +41,7 @@ pub fn compare_html(report: &CompareReport) -> Result<String, HtmlError> {
     });
     Ok(env.get_template("compare")?.render(context! {
         r => Value::from(Serde(report)),
+        legend => legend(&of_bytes),
         bytes_plot => bytes,
         core_plots => Value::from(Serde(plots.collect::<Result<Vec<_>, HtmlError>>()?)),
     })?)

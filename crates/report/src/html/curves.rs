@@ -25,6 +25,17 @@ const COLORS: [RGBColor; 10] = [
     RGBColor(146, 64, 14),
 ];
 
+/// The name and the CSS colour of each curve: one legend for all plots of the same methods, beside them, where it covers no
+/// point.
+pub fn legend(all: &[Curve]) -> Vec<(String, String)> {
+    let css = |RGBColor(r, g, b): RGBColor| format!("rgb({r},{g},{b})");
+    all.iter().enumerate().map(|(i, c)| (c.name.clone(), css(color(i)))).collect()
+}
+
+fn color(curve: usize) -> RGBColor {
+    COLORS[curve % COLORS.len()]
+}
+
 /// The curves as SVG text; empty without any point.
 pub fn curves(all: &[Curve], x: &str, size: (u32, u32)) -> Result<String, HtmlError> {
     let points = || all.iter().flat_map(|c| &c.points);
@@ -56,23 +67,13 @@ pub fn curves(all: &[Curve], x: &str, size: (u32, u32)) -> Result<String, HtmlEr
             .draw()
             .map_err(fail)?;
         for (i, curve) in all.iter().enumerate() {
-            let color = COLORS[i % COLORS.len()];
+            let color = color(i);
             let mut sorted = curve.points.clone();
             sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
-            chart
-                .draw_series(LineSeries::new(sorted.iter().copied(), color.stroke_width(2)))
-                .map_err(fail)?
-                .label(curve.name.clone())
-                .legend(move |(x, y)| Rectangle::new([(x, y - 4), (x + 14, y + 4)], color.filled()));
+            let line = LineSeries::new(sorted.iter().copied(), color.stroke_width(2));
+            chart.draw_series(line).map_err(fail)?;
             chart.draw_series(sorted.iter().map(|&p| Circle::new(p, 3, color.filled()))).map_err(fail)?;
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::LowerRight)
-            .background_style(WHITE.mix(0.85))
-            .border_style(RGBColor(221, 227, 234))
-            .draw()
-            .map_err(fail)?;
         root.present().map_err(fail)?;
     }
     Ok(text)
