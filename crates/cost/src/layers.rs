@@ -3,7 +3,8 @@
 use dtmm_graph::{Graph, Node, Op, TensorId};
 
 use crate::Kernel;
-use crate::layer::{Form, Layer, Stored, Window};
+use crate::layer::{Layer, Window};
+use crate::stored::{Form, Stored};
 use crate::work::{Feature, Work};
 
 /// One layer of a graph as the device runs it.
