@@ -5,7 +5,7 @@
 //! neighbouring pixels (of the same phase, under a stride) are neighbours: one load takes two of them, whatever the number
 //! of channels, and the inner loop is the same for every shape.
 
-use super::cells::{self, Layout, Source};
+use super::cells::{self, Source};
 use crate::tiled::{
     self, BLOCK, Dot, Engine, Filter, Geometry, Groups, LANES, Out, Rounding, Scale, Scaling,
 };
@@ -47,13 +47,8 @@ impl Engine for Dsp {
 
     fn fill(g: &Geometry, pixels: &[i8], zero_point: i8, row: &mut [u32]) {
         let blank = halves(u32::from_le_bytes([zero_point.cast_unsigned(); 4]));
-        let layout = Layout { cells: Self::cells(g), channels: BLOCK, apart: 0, blank };
-        cells::fill(g, &layout, pixels, row, arithmetic::widen, |[pixel, _]| {
-            pixel.map_or(blank, |pixel| {
-                let at = |i: usize| pixel.get(i).map_or(0, |v| v.cast_unsigned());
-                halves(u32::from_le_bytes([at(0), at(1), at(2), at(3)]))
-            })
-        });
+        // A row buffer that is too short stays as it is.
+        let _ = cells::widen(g, (Self::cells(g), blank), pixels, row, arithmetic::widen);
     }
 
     fn tiles(g: &Geometry) -> usize {
@@ -121,9 +116,15 @@ mod arithmetic {
     }
 
     /// Brings one block of channels of neighbouring pixels into their cells.
-    pub fn widen(cells: &mut [[u32; 2]], source: &Source<'_>) {
-        if source.end(cells.len(), BLOCK) > source.values.len() {
-            return;
+    #[inline(never)]
+    pub fn widen(mut cells: &mut [[u32; 2]], source: &Source<'_>) {
+        // The last pixels' words may end behind the values.
+        while source.end(cells.len(), BLOCK) > source.values.len() {
+            let Some((cell, rest)) = cells.split_last_mut() else { return };
+            let bytes = source.values.get(rest.len().wrapping_mul(source.step)..).unwrap_or_default();
+            let word = bytes.iter().rev().fold(0, |word, byte| word << 8 | u32::from(byte.cast_unsigned()));
+            *cell = super::halves(word);
+            cells = rest;
         }
         if cells.is_empty() {
             return;
@@ -433,9 +434,9 @@ mod arithmetic {
 
     pub fn widen(cells: &mut [[u32; 2]], source: &Source<'_>) {
         for (i, cell) in cells.iter_mut().enumerate() {
-            let word = source.values.get(i.wrapping_mul(source.step)..).and_then(|v| v.first_chunk());
-            let word = word.copied().unwrap_or([0; BLOCK]).map(i8::cast_unsigned);
-            *cell = super::halves(u32::from_le_bytes(word));
+            let values = source.values.get(i.wrapping_mul(source.step)..).unwrap_or_default();
+            let byte = |i: usize| values.get(i).map_or(0, |v| v.cast_unsigned());
+            *cell = super::halves(u32::from_le_bytes([byte(0), byte(1), byte(2), byte(3)]));
         }
     }
 

@@ -1,7 +1,6 @@
-//! MaxPool, pixel by pixel into the output.
+//! Pooling, four channels at a time where it is the maximum.
 
-use core::ops::Range;
-
+use crate::reference::{covered, rounded_quotient};
 use crate::{KernelError, Pool};
 
 /// As [`crate::reference::max_pool_s8`].
@@ -9,51 +8,118 @@ use crate::{KernelError, Pool};
 /// # Errors
 /// When lengths and shapes disagree.
 pub fn max_pool_s8(p: &Pool, x: &[i8], y: &mut [i8]) -> Result<(), KernelError> {
+    pool(p, Kind::Max, x, y)
+}
+
+/// As [`crate::reference::average_pool_s8`].
+///
+/// # Errors
+/// When lengths and shapes disagree.
+pub fn average_pool_s8(
+    p: &Pool,
+    padding_value: Option<i8>,
+    x: &[i8],
+    y: &mut [i8],
+) -> Result<(), KernelError> {
+    pool(p, padding_value.map_or(Kind::Covered, Kind::Padded), x, y)
+}
+
+/// Which of the operators.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Max,
+    /// The mean of covered pixels.
+    Covered,
+    /// The mean of all pixels, of which padded ones have this value.
+    Padded(i8),
+}
+
+#[inline(never)]
+fn pool(p: &Pool, kind: Kind, x: &[i8], y: &mut [i8]) -> Result<(), KernelError> {
     if x.len() != p.input.elements() || y.len() != p.output.elements() || x.is_empty() || y.is_empty() {
         return Err(KernelError::ActivationLength);
     }
-    if p.input.c != p.output.c {
+    let ([kh, kw], channels) = (p.window.kernel, p.output.c);
+    if p.input.c != channels {
         return Err(KernelError::Shape);
     }
-    let ([kh, kw], channels) = (p.window.kernel, p.output.c.max(1));
-    let mut outputs = y.chunks_exact_mut(channels);
+    let mut outputs = y.chunks_exact_mut(channels.max(1));
     for row in 0..p.output.h {
         for column in 0..p.output.w {
             let Some(out) = outputs.next() else { return Ok(()) };
             let [top, left] = p.window.corner(row, column);
-            let columns = covered(left, kw, p.input.w);
-            out.fill(i8::MIN);
-            for row in covered(top, kh, p.input.h) {
-                let mut at = row.wrapping_mul(p.input.w).wrapping_add(columns.start).wrapping_mul(channels);
-                for _ in columns.clone() {
-                    let end = at.wrapping_add(channels);
-                    maximum(out, x.get(at..end).unwrap_or_default());
-                    at = end;
-                }
-            }
-            for out in out {
-                *out = p.clamp.apply((*out).into());
-            }
+            let (rows, columns) = (covered(top, kh, p.input.h), covered(left, kw, p.input.w));
+            let start = rows.start.wrapping_mul(p.input.w).wrapping_add(columns.start).wrapping_mul(channels);
+            let step = [p.input.w.wrapping_mul(channels), channels];
+            pixel(p, kind, &Area { x, start, step, count: [rows.len(), columns.len()] }, out);
         }
     }
     Ok(())
 }
 
-/// The part of `start..start + len` inside `0..size`.
-fn covered(start: isize, len: usize, size: usize) -> Range<usize> {
-    let end = usize::try_from(start.saturating_add_unsigned(len)).unwrap_or(0).min(size);
-    usize::try_from(start).unwrap_or(0).min(end)..end
+/// The input under an output.
+struct Area<'a> {
+    x: &'a [i8],
+    /// The first element.
+    start: usize,
+    /// Elements from row to row, from column to column.
+    step: [usize; 2],
+    /// Rows and columns.
+    count: [usize; 2],
 }
 
-/// The larger one of each pair of values, into `y`.
-#[inline(never)]
-fn maximum(y: &mut [i8], x: &[i8]) {
-    let ((words, y), (values, x)) = (y.as_chunks_mut::<4>(), x.as_chunks::<4>());
-    for (y, x) in words.iter_mut().zip(values) {
-        *y = larger(*y, *x);
+impl Area<'_> {
+    /// Calls `add` with the elements from channel `c` of each pixel on.
+    #[inline(always)]
+    fn each(&self, c: usize, mut add: impl FnMut(&[i8])) {
+        let ([down, right], [rows, columns]) = (self.step, self.count);
+        let mut row = self.start.wrapping_add(c);
+        for _ in 0..rows {
+            let mut at = row;
+            for _ in 0..columns {
+                add(self.x.get(at..).unwrap_or_default());
+                at = at.wrapping_add(right);
+            }
+            row = row.wrapping_add(down);
+        }
     }
-    for (y, x) in y.iter_mut().zip(x) {
-        *y = (*y).max(*x);
+}
+
+/// All channels of an output pixel.
+#[inline(always)]
+fn pixel(p: &Pool, kind: Kind, area: &Area<'_>, out: &mut [i8]) {
+    let mut c = 0usize;
+    let (fours, out) = if kind == Kind::Max { out.as_chunks_mut::<4>() } else { (&mut [][..], out) };
+    for four in fours {
+        let mut largest = [i8::MIN; 4];
+        area.each(c, |x| largest = x.first_chunk().map_or(largest, |x| larger(largest, *x)));
+        *four = largest.map(|value| p.clamp.apply(value.into()));
+        c = c.wrapping_add(4);
+    }
+    for out in out {
+        let mut value = if kind == Kind::Max { i8::MIN.into() } else { 0i32 };
+        area.each(c, |x| {
+            let x = x.first().map_or(0, |x| i32::from(*x));
+            value = if kind == Kind::Max { value.max(x) } else { value.wrapping_add(x) };
+        });
+        *out = p.clamp.apply(finish(p, kind, area.count, value));
+        c = c.wrapping_add(1);
+    }
+}
+
+/// From a sum to a mean.
+#[inline(never)]
+fn finish(p: &Pool, kind: Kind, [rows, columns]: [usize; 2], value: i32) -> i32 {
+    let count = rows.wrapping_mul(columns) as i32;
+    match kind {
+        Kind::Max => value,
+        Kind::Covered => rounded_quotient(value, count),
+        Kind::Padded(padding) => {
+            let [kh, kw] = p.window.kernel;
+            let all = kh.wrapping_mul(kw) as i32;
+            let padded = i32::from(padding).wrapping_mul(all.wrapping_sub(count));
+            rounded_quotient(value.wrapping_add(padded), all)
+        }
     }
 }
 

@@ -1,85 +1,106 @@
 //! Which runs are stored, several at a time.
 
-/// A run index and the place up to which it has been read.
-#[derive(Clone, Copy)]
-pub(crate) enum Index<'a> {
-    /// All runs.
-    Dense,
-    /// A bitmap and the next bit.
-    Bitmap(&'a [u8], usize),
-    /// A gap index.
-    Gaps(Gaps<'a>),
-}
+/// Runs that are taken at once, at most.
+pub(crate) const TAKE: usize = 24;
 
-/// A gap index.
-#[derive(Clone, Copy)]
-pub(crate) struct Gaps<'a> {
+/// A run index and the place up to which it has been read.
+#[derive(Clone)]
+pub(crate) struct Index<'a> {
+    form: Form,
+    /// Runs that have been read but not taken, the first in the lowest bit.
+    bits: u32,
+    /// Their number.
+    held: usize,
+    /// What has not been read.
     bytes: &'a [u8],
-    /// Runs that are not stored before the next event.
-    absent: u32,
+    /// Runs of a gap index that are not stored before the next event.
+    absent: usize,
     /// True when a stored run follows them.
     stored: bool,
 }
 
-impl<'a> Index<'a> {
-    pub fn bitmap(bitmap: &'a [u8]) -> Self {
-        Index::Bitmap(bitmap, 0)
-    }
-
-    pub fn gaps(bytes: &'a [u8]) -> Self {
-        Index::Gaps(Gaps { bytes, absent: 0, stored: false })
-    }
-
-    /// The next `n` <= 24 runs, the first in the lowest bit; `None` behind the end of a bitmap.
-    pub fn take(&mut self, n: usize) -> Option<u32> {
-        let bits = match self {
-            Index::Dense => u32::MAX,
-            Index::Bitmap(bytes, at) => {
-                let rest = bytes.get(*at / 8..)?;
-                let word = match rest.first_chunk::<4>() {
-                    Some(word) => u32::from_le_bytes(*word),
-                    None => rest.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte)),
-                };
-                let bits = word >> (*at % 8);
-                *at = at.wrapping_add(n);
-                (*at <= bytes.len().wrapping_mul(8)).then_some(bits)?
-            }
-            Index::Gaps(gaps) => gaps.take(n as u32),
-        };
-        Some(bits & ((1 << (n & 31)) - 1))
-    }
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Dense,
+    Bitmap,
+    Gaps,
 }
 
-impl Gaps<'_> {
-    fn take(&mut self, n: u32) -> u32 {
-        let (mut at, mut bits) = (0, 0);
-        loop {
-            let step = self.absent.min(n.wrapping_sub(at));
-            self.absent = self.absent.wrapping_sub(step);
-            at = at.wrapping_add(step);
-            if at >= n {
-                return bits;
+impl<'a> Index<'a> {
+    /// All runs.
+    pub fn dense() -> Self {
+        Index::new(Form::Dense, &[])
+    }
+
+    pub fn bitmap(bitmap: &'a [u8]) -> Self {
+        Index::new(Form::Bitmap, bitmap)
+    }
+
+    pub fn gaps(gaps: &'a [u8]) -> Self {
+        Index::new(Form::Gaps, gaps)
+    }
+
+    fn new(form: Form, bytes: &'a [u8]) -> Self {
+        Index { form, bits: 0, held: 0, bytes, absent: 0, stored: false }
+    }
+
+    pub fn is_dense(&self) -> bool {
+        self.form == Form::Dense
+    }
+
+    /// The next `n` <= [`TAKE`] runs, the first in the lowest bit; `None` behind the end of a bitmap.
+    #[inline(always)]
+    pub fn take(&mut self, n: usize) -> Option<u32> {
+        if self.held < n {
+            self.read(n)?;
+        }
+        let bits = self.bits & ((1 << (n & 31)) - 1);
+        self.bits >>= n & 31;
+        self.held = self.held.wrapping_sub(n);
+        Some(bits)
+    }
+
+    /// Reads until there are more than [`TAKE`] runs or no more; `None` when there are less than `n` then.
+    #[inline(never)]
+    fn read(&mut self, n: usize) -> Option<()> {
+        while self.held <= TAKE {
+            match self.form {
+                Form::Dense => (self.bits, self.held) = (u32::MAX, 32),
+                Form::Bitmap => match self.byte() {
+                    Some(byte) => {
+                        self.bits |= byte << self.held;
+                        self.held = self.held.wrapping_add(8);
+                    }
+                    None => break,
+                },
+                Form::Gaps => self.read_gap(),
             }
-            if self.stored {
-                bits |= 1 << (at & 31);
-                at = at.wrapping_add(1);
-                self.stored = false;
-            }
-            if self.absent == 0 && !self.stored {
-                self.read();
-            }
+        }
+        (self.held >= n).then_some(())
+    }
+
+    #[inline(always)]
+    fn read_gap(&mut self) {
+        if self.absent == 0 && !self.stored {
+            // Behind the last byte nothing is stored.
+            let gap = self.byte().map(|gap| gap as usize);
+            (self.absent, self.stored) = (gap.unwrap_or(usize::MAX), gap.is_some_and(|gap| gap < 255));
+        }
+        let step = self.absent.min(31usize.wrapping_sub(self.held));
+        self.absent = self.absent.wrapping_sub(step);
+        self.held = self.held.wrapping_add(step);
+        if self.absent == 0 && self.stored {
+            self.bits |= 1 << (self.held & 31);
+            self.held = self.held.wrapping_add(1);
+            self.stored = false;
         }
     }
 
-    fn read(&mut self) {
-        match self.bytes.split_first() {
-            Some((&gap, rest)) => {
-                self.bytes = rest;
-                self.absent = u32::from(gap);
-                self.stored = gap < 255;
-            }
-            None => self.absent = u32::MAX,
-        }
+    #[inline(always)]
+    fn byte(&mut self) -> Option<u32> {
+        let (byte, rest) = self.bytes.split_first()?;
+        self.bytes = rest;
+        Some((*byte).into())
     }
 }
 
