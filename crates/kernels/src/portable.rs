@@ -1,6 +1,6 @@
 //! Kernels in plain Rust for any processor, written so that compilers turn the inner loops into vector code.
 
-use crate::tiled::{self, Dot, Engine, Filter, Geometry, Groups, LANES, Rounding};
+use crate::tiled::{self, Dot, Engine, Filter, Geometry, Groups, LANES, Out, Rounding, Scaling};
 use crate::{Conv2d, FullyConnected, KernelError};
 
 /// Rows of 16-bit values, pixel after pixel, so that whole kernel rows are one run.
@@ -59,6 +59,8 @@ impl Engine for Portable {
     fn output(_: &Geometry, tile: usize, lane: usize) -> usize {
         tile.wrapping_mul(LANES).wrapping_add(lane)
     }
+
+    fn start(_: &Geometry, _: &Out<'_>, _: &Scaling<'_>) {}
 
     fn sum(_: &mut (), filter: &Filter<'_>, bias: i32, tile: usize) -> [i32; 4] {
         let mut sums = [bias; 4];

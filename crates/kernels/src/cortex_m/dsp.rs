@@ -29,7 +29,8 @@ impl Engine for Dsp {
     const UNIT: usize = 1;
 
     fn row_units(g: &Geometry) -> usize {
-        Self::pitch(g).saturating_mul(g.blocks)
+        let plane = Self::cells(g).saturating_mul(g.phases).saturating_mul(CELL);
+        plane.saturating_mul(g.blocks)
     }
 
     fn tap(g: &Geometry, kx: usize) -> usize {
@@ -38,7 +39,7 @@ impl Engine for Dsp {
     }
 
     fn pitch(g: &Geometry) -> usize {
-        Self::cells(g).saturating_mul(g.phases).saturating_mul(CELL)
+        Self::cells(g).wrapping_mul(g.phases).wrapping_mul(CELL)
     }
 
     fn reach(g: &Geometry) -> usize {
@@ -66,12 +67,12 @@ impl Engine for Dsp {
 
     type Row = arithmetic::Row;
 
-    fn start(row: &mut Self::Row, g: &Geometry, out: &Out, scaling: &Scaling<'_>) {
-        arithmetic::start(row, Self::pitch(g), out, scaling);
+    fn start(g: &Geometry, out: &Out<'_>, scaling: &Scaling<'_>) -> Self::Row {
+        arithmetic::start(Self::pitch(g), out, scaling)
     }
 
-    fn apply(row: &mut Self::Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &Out, y: &mut [i8]) {
-        arithmetic::apply(row, filter, scale, out, y);
+    fn apply(row: &mut Self::Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &mut Out<'_>) {
+        arithmetic::apply(row, filter, scale, out);
     }
 }
 
@@ -252,23 +253,6 @@ mod arithmetic {
         sums: [i32; 4],
     }
 
-    impl Default for Row {
-        fn default() -> Self {
-            Row {
-                runs: ptr::null(),
-                weights: ptr::null(),
-                rest: 0,
-                bias: 0,
-                step: 0,
-                scale: Short::default(),
-                cells: ptr::null(),
-                y: ptr::null_mut(),
-                count: 0,
-                sums: [0; 4],
-            }
-        }
-    }
-
     impl Row {
         #[inline(always)]
         fn set(&mut self, filter: &Filter<'_>, bias: i32) {
@@ -288,25 +272,37 @@ mod arithmetic {
         row.sums
     }
 
-    /// Sets what all filters of a row share. `pitch` is the engine's.
-    pub fn start(row: &mut Row, pitch: usize, out: &Out, scaling: &Scaling<'_>) {
-        (row.rest, row.scale) = (pitch.wrapping_sub(16), scaling.short());
-        (row.step, row.count) = (out.step, out.count);
+    /// What all filters of a row share. `pitch` is the engine's.
+    #[inline(always)]
+    pub fn start(pitch: usize, out: &Out<'_>, scaling: &Scaling<'_>) -> Row {
+        Row {
+            runs: ptr::null(),
+            weights: ptr::null(),
+            rest: pitch.wrapping_sub(16),
+            bias: 0,
+            step: out.filters(),
+            scale: scaling.short(),
+            cells: ptr::null(),
+            y: ptr::null_mut(),
+            count: out.count(),
+            sums: [0; 4],
+        }
     }
 
     /// All outputs of a row.
     #[inline(always)]
-    pub fn apply(row: &mut Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &Out, y: &mut [i8]) {
-        let last = row.count.wrapping_sub(1).wrapping_mul(row.step);
-        if !scale.shorten(&mut row.scale) || last >= y.len() || row.count > filter.geometry().width {
-            return apply_by_tiles::<Dsp>(row, filter, scale, out, y);
+    pub fn apply(row: &mut Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &mut Out<'_>) {
+        match out.first(scale.o) {
+            Some(y) if scale.shorten(&mut row.scale) => {
+                row.set(filter, scale.bias);
+                row.y = y;
+                // SAFETY: a `Filter` has runs that end with `END`, whose cells lie inside the row buffer for every tile of
+                // the row, and as many weights as the runs take; `Out` has the outputs that the row was started with, and
+                // not more than the geometry has.
+                unsafe { add_runs(row) }
+            }
+            _ => apply_by_tiles::<Dsp>(row, filter, scale, out),
         }
-        row.set(filter, scale.bias);
-        row.y = y.as_mut_ptr();
-        // SAFETY: a `Filter` has runs that end with `END`, whose cells lie inside the row buffer for every tile of the
-        // row, and as many weights as the runs take; there are no more outputs than the row has, and the last of them lies
-        // in `y`.
-        unsafe { add_runs(row) }
     }
 
     /// Computes the sums of tile after tile and their outputs.
@@ -451,10 +447,10 @@ mod arithmetic {
 
     pub type Row = ();
 
-    pub fn start(_: &mut Row, _: usize, _: &Out, _: &Scaling<'_>) {}
+    pub fn start(_: usize, _: &Out<'_>, _: &Scaling<'_>) -> Row {}
 
-    pub fn apply(row: &mut Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &Out, y: &mut [i8]) {
-        apply_by_tiles::<Dsp>(row, filter, scale, out, y);
+    pub fn apply(row: &mut Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &mut Out<'_>) {
+        apply_by_tiles::<Dsp>(row, filter, scale, out);
     }
 
     pub fn sum(_: &mut Row, filter: &Filter<'_>, bias: i32, first: usize, pitch: usize) -> [i32; 4] {

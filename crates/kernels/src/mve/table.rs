@@ -196,12 +196,12 @@ impl<'a> Filters<'a> {
         }
         // Small filters are taken from the index at once.
         let whole = rows.wrapping_mul(row_runs);
-        let mut ahead = if whole <= TAKE { self.index.take(whole)? } else { 0 };
+        let mut ahead = if whole <= TAKE { self.index.take_all(whole)? } else { 0 };
         for _ in 0..rows {
             let mut first = 0usize;
             while first < row_runs {
                 let n = row_runs.wrapping_sub(first).min(TAKE);
-                let bits = if whole <= TAKE { ahead & mask(n) } else { self.index.take(n)? };
+                let bits = if whole <= TAKE { ahead & mask(n) } else { self.index.take_all(n)? };
                 ahead >>= n & 31;
                 if self.even {
                     even_runs(bits, row.wrapping_add(first.wrapping_mul(group)), group, &mut emit)?;

@@ -2,7 +2,6 @@
 
 use super::finish::{Rounding, Scaling};
 use super::geometry::BLOCK;
-use super::index::TAKE;
 use super::runs::Decoder;
 use crate::{FullyConnected, KernelError};
 
@@ -157,8 +156,7 @@ impl<'a> Runs<'a> {
         let [mut left, channels] = self.whole;
         let blocks = self.decoder.group / BLOCK;
         while left > 0 {
-            let n = left.min(TAKE);
-            let bits = self.decoder.index.take(n)?;
+            let (bits, n) = self.decoder.index.take(left)?;
             let (now, behind) = words.split_at_checked(blocks.wrapping_mul(E::WORDS).wrapping_mul(n))?;
             if bits != 0 {
                 let stored = (bits.count_ones() as usize).wrapping_mul(self.decoder.group);
@@ -171,7 +169,7 @@ impl<'a> Runs<'a> {
         let mut x = x.get(channels..)?;
         while !x.is_empty() {
             let (now, behind) = x.split_at_checked(self.decoder.group.min(x.len()))?;
-            if self.decoder.index.take(1)? == 1 {
+            if self.decoder.index.take(1)?.0 == 1 {
                 let weights = self.decoder.take(now.len())?;
                 sum = self.one_run::<E>(words, now, weights, sum);
             }

@@ -96,7 +96,8 @@ impl Scaling<'_> {
 /// Scaling of one filter's sums.
 pub(crate) struct Scale<'a> {
     layer: &'a Scaling<'a>,
-    o: usize,
+    /// The filter.
+    pub o: usize,
     /// The filter's bias.
     pub bias: i32,
     multiplier: i32,

@@ -1,8 +1,5 @@
 //! Which runs are stored, several at a time.
 
-/// Runs that are taken at once, at most.
-pub(crate) const TAKE: usize = 24;
-
 /// A run index and the place up to which it has been read.
 #[derive(Clone)]
 pub(crate) struct Index<'a> {
@@ -48,52 +45,69 @@ impl<'a> Index<'a> {
         self.form == Form::Dense
     }
 
-    /// The next `n` <= [`TAKE`] runs, the first in the lowest bit; `None` behind the end of a bitmap.
+    /// The next runs, the first in the lowest bit, and how many they are: one at least, `most` at most, which is not 0. `None`
+    /// behind the end of a bitmap.
     #[inline(always)]
-    pub fn take(&mut self, n: usize) -> Option<u32> {
-        if self.held < n {
-            self.read(n)?;
+    pub fn take(&mut self, most: usize) -> Option<(u32, usize)> {
+        if self.held == 0 {
+            self.read()?;
         }
-        let bits = self.bits & ((1 << (n & 31)) - 1);
+        let n = self.held.min(most);
+        let bits = self.bits & u32::MAX >> (32usize.wrapping_sub(n) & 31);
         self.bits >>= n & 31;
         self.held = self.held.wrapping_sub(n);
+        Some((bits, n))
+    }
+
+    /// The next `n` runs, 1 to 32.
+    #[cfg(any(dtmm_isa = "mve", test))]
+    pub fn take_all(&mut self, n: usize) -> Option<u32> {
+        let (mut bits, mut taken) = self.take(n)?;
+        while taken < n {
+            let (more, by) = self.take(n.wrapping_sub(taken))?;
+            bits |= more << (taken & 31);
+            taken = taken.wrapping_add(by);
+        }
         Some(bits)
     }
 
-    /// Reads until there are more than [`TAKE`] runs or no more; `None` when there are less than `n` then.
+    /// Reads runs when none are held.
     #[inline(never)]
-    fn read(&mut self, n: usize) -> Option<()> {
-        while self.held <= TAKE {
-            match self.form {
-                Form::Dense => (self.bits, self.held) = (u32::MAX, 32),
-                Form::Bitmap => match self.byte() {
-                    Some(byte) => {
-                        self.bits |= byte << self.held;
-                        self.held = self.held.wrapping_add(8);
-                    }
-                    None => break,
-                },
-                Form::Gaps => self.read_gap(),
+    fn read(&mut self) -> Option<()> {
+        (self.bits, self.held) = match (self.form, self.bytes.split_first_chunk()) {
+            (Form::Dense, _) => (u32::MAX, 32),
+            (Form::Gaps, _) => self.read_gaps(),
+            (Form::Bitmap, Some((word, rest))) => {
+                self.bytes = rest;
+                (u32::from_le_bytes(*word), 32)
             }
-        }
-        (self.held >= n).then_some(())
+            (Form::Bitmap, None) => {
+                let first = self.byte()?;
+                (first, 8)
+            }
+        };
+        Some(())
     }
 
     #[inline(always)]
-    fn read_gap(&mut self) {
-        if self.absent == 0 && !self.stored {
-            // Behind the last byte nothing is stored.
-            let gap = self.byte().map(|gap| gap as usize);
-            (self.absent, self.stored) = (gap.unwrap_or(usize::MAX), gap.is_some_and(|gap| gap < 255));
+    fn read_gaps(&mut self) -> (u32, usize) {
+        let (mut bits, mut held) = (0, 0usize);
+        while held < 32 {
+            if self.absent == 0 && !self.stored {
+                // Behind the last byte nothing is stored.
+                let gap = self.byte().map(|gap| gap as usize);
+                (self.absent, self.stored) = (gap.unwrap_or(usize::MAX), gap.is_some_and(|gap| gap < 255));
+            }
+            let step = self.absent.min(32usize.wrapping_sub(held));
+            self.absent = self.absent.wrapping_sub(step);
+            held = held.wrapping_add(step);
+            if held < 32 && self.absent == 0 && self.stored {
+                bits |= 1 << (held & 31);
+                held = held.wrapping_add(1);
+                self.stored = false;
+            }
         }
-        let step = self.absent.min(31usize.wrapping_sub(self.held));
-        self.absent = self.absent.wrapping_sub(step);
-        self.held = self.held.wrapping_add(step);
-        if self.absent == 0 && self.stored {
-            self.bits |= 1 << (self.held & 31);
-            self.held = self.held.wrapping_add(1);
-            self.stored = false;
-        }
+        (bits, held)
     }
 
     #[inline(always)]
@@ -117,7 +131,7 @@ mod tests {
     fn taken(mut index: Index<'_>, steps: &[usize]) -> Vec<bool> {
         let mut runs = Vec::new();
         for &n in steps {
-            let bits = index.take(n).expect("inside the index");
+            let bits = index.take_all(n).expect("inside the index");
             runs.extend((0..n).map(|i| bits >> i & 1 == 1));
         }
         runs
@@ -129,7 +143,7 @@ mod tests {
         #[test]
         fn runs_are_those_of_the_reference(
             bytes in prop::collection::vec(any::<u8>(), 1..40),
-            steps in prop::collection::vec(1usize..=24, 1..20),
+            steps in prop::collection::vec(1usize..=32, 1..20),
         ) {
             let mut steps = steps;
             while steps.iter().sum::<usize>() > bytes.len() * 8 {
@@ -146,6 +160,6 @@ mod tests {
     #[test]
     fn a_bitmap_ends() {
         let mut index = Index::bitmap(&[0xFF]);
-        assert_eq!((index.take(5), index.take(4)), (Some(31), None));
+        assert_eq!((index.take_all(5), index.take_all(4)), (Some(31), None));
     }
 }

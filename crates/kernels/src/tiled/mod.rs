@@ -141,14 +141,13 @@ fn rows<E: Engine>(
 ) -> Option<()> {
     let filters = p.output.c;
     let scaling = &Scaling::new(&p.linear, rounding);
-    let row = &mut E::Row::default();
     let mut top = 0usize;
     for y in y.chunks_mut(g.width.wrapping_mul(filters).max(1)) {
         load::<E>(g, p.linear.input_zero_point, top, x, memory)?;
         top = top.wrapping_add(g.window.stride[0]);
-        let out = &Out { step: filters, count: y.len().checked_div(filters)?.min(g.width) };
-        E::start(row, g, out, scaling);
-        apply_filters::<E>(g, decoder, memory, scaling, (row, out), y)?;
+        let out = &mut Out::new(y, filters, g)?;
+        let row = &mut E::start(g, out, scaling);
+        apply_filters::<E>(g, decoder, memory, scaling, row, out)?;
     }
     Some(())
 }
@@ -160,14 +159,14 @@ fn apply_filters<E: Engine>(
     decoder: &Decoder<'_>,
     memory: &mut Memory<'_>,
     scaling: &Scaling<'_>,
-    (row, out): (&mut E::Row, &Out),
-    y: &mut [i8],
+    row: &mut E::Row,
+    out: &mut Out<'_>,
 ) -> Option<()> {
     let mut decoder = decoder.clone();
     let w = &mut Workspace::new::<E>(g, memory.rows, memory.taps, (memory.runs, memory.padded))?;
-    for o in 0..out.step {
+    for o in 0..out.filters() {
         let filter = decoder.filter(w)?;
-        E::apply(row, &filter, &scaling.filter(o), out, y.get_mut(o..)?);
+        E::apply(row, &filter, &scaling.filter(o), out);
     }
     Some(())
 }

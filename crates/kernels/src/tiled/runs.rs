@@ -2,7 +2,7 @@
 
 use super::engine::{Engine, Filter};
 use super::geometry::{BLOCK, Geometry};
-use super::index::{Index, TAKE};
+use super::index::Index;
 use crate::{KernelError, Weights};
 
 /// Weights of neighbouring channels that are stored back to back: the units from the row buffer's start to the run's first
@@ -120,7 +120,7 @@ impl<'a> Decoder<'a> {
         let channels = w.geometry.input.c;
         w.listed = if !w.padded.is_empty() {
             self.list_padded(w)?
-        } else if self.group >= channels && w.place.whole && w.taps.len() <= TAKE {
+        } else if self.group >= channels && w.place.whole {
             let runs = list_positions(&mut self.index, w.taps, channels >> w.place.block_bits, w.runs)?;
             [runs, runs.wrapping_sub(1).wrapping_mul(channels)]
         } else {
@@ -134,7 +134,6 @@ impl<'a> Decoder<'a> {
     #[inline(never)]
     fn list_padded(&mut self, w: &mut Workspace<'_>) -> Option<[usize; 2]> {
         let (channels, blocks) = (w.geometry.input.c, w.geometry.blocks);
-        let mut index = OneByOne::new(w.taps.len().wrapping_mul(channels.div_ceil(self.group.max(1))));
         let (mut listed, mut used) = (0usize, 0usize);
         for tap in w.taps {
             let end = used.wrapping_add(blocks.wrapping_mul(BLOCK));
@@ -144,7 +143,7 @@ impl<'a> Decoder<'a> {
                 let len = self.group.min(left);
                 left = left.wrapping_sub(len);
                 let mut run: &[i8] = &[];
-                if index.next(&mut self.index)? {
+                if self.index.take(1)?.0 == 1 {
                     (run, any) = (self.take(len)?, true);
                 }
                 let (now, rest) = to.split_at_mut_checked(if left > 0 { len } else { to.len() })?;
@@ -181,44 +180,20 @@ fn pad(to: &mut [i8], run: &[i8]) {
     }
 }
 
-/// The runs of a filter, one after the other.
-struct OneByOne {
-    /// Runs that have been taken, below a sentinel.
-    bits: u32,
-    /// Runs behind them.
-    left: usize,
-}
-
-impl OneByOne {
-    fn new(runs: usize) -> Self {
-        OneByOne { bits: 1, left: runs }
-    }
-
-    /// Whether the next run is stored.
-    #[inline(always)]
-    fn next(&mut self, index: &mut Index<'_>) -> Option<bool> {
-        if self.bits == 1 {
-            let n = self.left.min(TAKE);
-            self.left = self.left.wrapping_sub(n);
-            self.bits = index.take(n)? | 1 << (n & 31);
-        }
-        let stored = self.bits & 1 == 1;
-        self.bits >>= 1;
-        Some(stored)
-    }
-}
-
-/// Lists the stored ones of a filter's positions, [`TAKE`] at most, which all lie inside the row buffer; the number of
-/// runs.
+/// Lists the stored ones of a filter's positions, which all lie inside the row buffer; the number of runs.
 #[inline(always)]
 fn list_positions(index: &mut Index<'_>, taps: &[u32], blocks: usize, runs: &mut [Run]) -> Option<usize> {
     let all = runs.len();
     let mut free = runs.iter_mut();
-    let mut bits = index.take(taps.len())?;
-    while bits != 0 {
-        let tap = taps.get(bits.trailing_zeros() as usize)?;
-        *free.next()? = [*tap, blocks as u32];
-        bits &= bits.wrapping_sub(1);
+    let mut taps = taps;
+    while !taps.is_empty() {
+        let (mut bits, n) = index.take(taps.len())?;
+        while bits != 0 {
+            let tap = taps.get(bits.trailing_zeros() as usize)?;
+            *free.next()? = [*tap, blocks as u32];
+            bits &= bits.wrapping_sub(1);
+        }
+        taps = taps.get(n..)?;
     }
     *free.next()? = END;
     Some(all.wrapping_sub(free.len()))
@@ -238,22 +213,19 @@ fn list_groups(
     for tap in taps {
         let mut first = 0usize;
         while first < groups {
-            let next = groups.min(first.wrapping_add(TAKE));
-            let mut bits = index.take(next.wrapping_sub(first))?;
+            let (mut bits, n) = index.take(groups.wrapping_sub(first))?;
             while bits != 0 {
                 // Neighbouring groups are one run.
-                let absent = bits.trailing_zeros();
-                let stored = (bits >> (absent & 31)).trailing_ones();
-                first = first.wrapping_add(absent as usize);
-                let channel = first.wrapping_mul(group);
-                let len = group.wrapping_mul(stored as usize).min(channels.wrapping_sub(channel));
+                let lowest = bits.trailing_zeros();
+                let stored = (bits >> (lowest & 31)).trailing_ones() as usize;
+                let channel = first.wrapping_add(lowest as usize).wrapping_mul(group);
+                let len = group.wrapping_mul(stored).min(channels.wrapping_sub(channel));
                 let offset = (channel >> place.block_bits).wrapping_mul(place.pitch);
                 list.push(place, offset.wrapping_add(*tap as usize), len >> place.block_bits)?;
                 used = used.wrapping_add(len);
-                first = first.wrapping_add(stored as usize);
-                bits = bits >> (absent & 31) >> (stored & 31);
+                bits &= bits.wrapping_add(1 << (lowest & 31));
             }
-            first = next;
+            first = first.wrapping_add(n);
         }
     }
     *list.runs.get_mut(list.len)? = END;
