@@ -285,9 +285,13 @@ impl<'a> Params<'a> {
         r: &mut Reader<'a>,
         output: Shape,
     ) -> Option<Self> {
-        let windowed = matches!(opcode, Opcode::Conv2d | Opcode::DepthwiseConv2d);
-        if opcode.is_built() && (windowed || opcode == Opcode::FullyConnected) {
-            let window = if windowed { Window::parse(r)? } else { Window::POINT };
+        let convolves = matches!(opcode, Opcode::Conv2d | Opcode::DepthwiseConv2d);
+        let pools = matches!(opcode, Opcode::MaxPool | Opcode::AveragePool);
+        if !opcode.is_built() {
+            return None;
+        }
+        let window = if convolves || pools { Window::parse(r)? } else { Window::POINT };
+        if convolves || opcode == Opcode::FullyConnected {
             let linear = Linear::parse(r, storage, output.c as usize)?;
             return Some(match opcode {
                 Opcode::Conv2d => Params::Conv2d { window, linear },
@@ -295,15 +299,15 @@ impl<'a> Params<'a> {
                 _ => Params::FullyConnected { linear },
             });
         }
+        if pools {
+            let [min, max, count_include_pad] = r.array()?;
+            let clamp = Clamp { min: min.cast_signed(), max: max.cast_signed() };
+            return Some(match opcode {
+                Opcode::MaxPool => Params::MaxPool { window, clamp },
+                _ => Params::AveragePool { window, clamp, count_include_pad: count_include_pad != 0 },
+            });
+        }
         Some(match opcode {
-            Opcode::MaxPool if Opcode::MaxPool.is_built() => {
-                Params::MaxPool { window: Window::parse(r)?, clamp: Clamp::parse(r)? }
-            }
-            Opcode::AveragePool if Opcode::AveragePool.is_built() => Params::AveragePool {
-                window: Window::parse(r)?,
-                clamp: Clamp::parse(r)?,
-                count_include_pad: r.u8()? != 0,
-            },
             Opcode::Reshape => Params::Reshape,
             _ => Self::parse_small(opcode, r, output)?,
         })

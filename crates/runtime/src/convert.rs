@@ -16,12 +16,13 @@ pub(crate) fn clamp(clamp: format::Clamp) -> kernels::Clamp {
 
 #[inline(always)]
 fn window(window: &format::Window) -> kernels::Window {
-    let [top, _, left, _] = window.padding.map(usize::from);
+    let ([kh, kw], [sh, sw]) = (window.kernel, window.stride);
+    let ([dh, dw], [top, _, left, _]) = (window.dilation, window.padding);
     kernels::Window {
-        kernel: window.kernel.map(usize::from),
-        stride: window.stride.map(usize::from),
-        dilation: window.dilation.map(usize::from),
-        padding: [top, left],
+        kernel: [kh.into(), kw.into()],
+        stride: [sh.into(), sw.into()],
+        dilation: [dh.into(), dw.into()],
+        padding: [top.into(), left.into()],
     }
 }
 
