@@ -194,7 +194,7 @@ impl<'a> Linear<'a> {
         record_len(self.bias.len(), self.multiplier.len(), weights, self.weights.index().len())
     }
 
-    #[inline(always)]
+    #[inline(never)]
     pub(crate) fn parse(r: &mut Reader<'a>, storage: Storage, filters: usize) -> Option<Self> {
         let [min, max, flags, _] = r.array()?;
         let clamp = Clamp { min: min.cast_signed(), max: max.cast_signed() };

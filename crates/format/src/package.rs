@@ -1,8 +1,10 @@
 //! The checked view of a package.
 
 use crate::bytes::Reader;
-use crate::layer::{Opcode, Record, Storage};
-use crate::{FormatError, Header, Layer, Params, PortInfo, Preprocessing, Tensor, header, layer, names, tensor};
+use crate::{
+    Clamp, FormatError, Header, Layer, Linear, NO_TENSOR, Opcode, Params, PortInfo, Preprocessing, Record,
+    Shape, Tensor, Window, header, layer, names, tensor, window,
+};
 
 /// A package that has passed [`Package::check`]. Accessors cannot fail or read outside the blob; they return `None`
 /// only for an index beyond the count.
@@ -64,13 +66,79 @@ impl<'a> Package<'a> {
     }
 
     /// The layer with this index, in execution order.
-    #[inline(never)]
     pub fn layer(&self, index: u16) -> Option<Layer<'a>> {
-        let Record { opcode, storage, inputs, output, params, scratch } = self.record(index)?;
-        let shape = self.tensor(output)?.shape;
-        let (opcode, storage) = (Opcode::from_byte(opcode)?, Storage::from_byte(storage)?);
-        let r = &mut Reader(self.blob.get(params as usize..)?);
-        Some(Layer { inputs, output, scratch, params: Params::parse((opcode, storage), r, shape)? })
+        let record = self.record(index)?;
+        let shape = self.tensor(record.output)?.shape;
+        let params = match (record.opcode, self.window(&record)) {
+            (opcode, _) if !opcode.is_built() => None,
+            (Opcode::FullyConnected, _) => {
+                self.linear(&record, shape).map(|linear| Params::FullyConnected { linear })
+            }
+            (Opcode::Conv2d, Some(window)) => {
+                self.linear(&record, shape).map(|linear| Params::Conv2d { window, linear })
+            }
+            (Opcode::DepthwiseConv2d, Some(window)) => {
+                self.linear(&record, shape).map(|linear| Params::DepthwiseConv2d { window, linear })
+            }
+            (Opcode::MaxPool, Some(window)) => {
+                self.pool(&record).map(|(clamp, _)| Params::MaxPool { window, clamp })
+            }
+            (Opcode::AveragePool, Some(window)) => self
+                .pool(&record)
+                .map(|(clamp, count_include_pad)| Params::AveragePool { window, clamp, count_include_pad }),
+            _ => self.params(&record),
+        };
+        let Record { inputs, output, scratch, .. } = record;
+        Some(Layer { inputs, output, scratch, params: params? })
+    }
+
+    /// The window of a convolution or pool; one pixel for a fully connected layer. The device reads the parameters of
+    /// these operators in pieces, where it needs them: all of them as [`Params`] take several times the code.
+    #[inline(never)]
+    pub fn window(&self, record: &Record) -> Option<Window> {
+        if record.opcode == Opcode::FullyConnected {
+            return Some(Window::POINT);
+        }
+        Window::parse(&mut self.reader(record)?)
+    }
+
+    /// Weights and output scaling of a convolution or fully connected layer with this output.
+    pub fn linear(&self, record: &Record, output: Shape) -> Option<Linear<'a>> {
+        let r = &mut self.reader(record)?;
+        if record.opcode != Opcode::FullyConnected {
+            r.take(window::WINDOW_LEN)?;
+        }
+        Linear::parse(r, record.storage, output.c as usize)
+    }
+
+    /// Clamp of a pool, and whether padding counts as real zeros.
+    pub fn pool(&self, record: &Record) -> Option<(Clamp, bool)> {
+        let r = &mut self.reader(record)?;
+        r.take(window::WINDOW_LEN)?;
+        let [min, max, count_include_pad] = r.array()?;
+        let clamp = Clamp { min: min.cast_signed(), max: max.cast_signed() };
+        Some((clamp, count_include_pad != 0))
+    }
+
+    /// A reader of a layer's parameters.
+    fn reader(&self, record: &Record) -> Option<Reader<'a>> {
+        self.blob.get(record.params as usize..).map(Reader)
+    }
+
+    /// The parameters of any other layer; `None` when they do not fit into the package.
+    #[inline(never)]
+    pub fn params(&self, record: &Record) -> Option<Params<'a>> {
+        let shape = self.tensor(record.output)?.shape;
+        Params::parse(record.opcode, &mut self.reader(record)?, shape)
+    }
+
+    /// Index of input tensor `k` of a layer; `None` when there are not so many.
+    pub fn input_of(&self, record: &Record, k: usize) -> Option<u16> {
+        if Opcode::Concat.is_built() && record.opcode == Opcode::Concat {
+            let Some(Params::Concat { inputs, .. }) = &self.params(record) else { return None };
+            return inputs.get(k).map(|t| u16::from_le_bytes(*t));
+        }
+        record.inputs.get(k).copied().filter(|t| *t != NO_TENSOR)
     }
 
     /// Index of the output tensor of the layer with this index.
@@ -84,13 +152,13 @@ impl<'a> Package<'a> {
         (0..self.header().layer_count).map_while(move |i| package.layer(i))
     }
 
-    /// The record of a layer; `None` beyond the last one.
-    #[inline]
-    pub(crate) fn record(&self, index: u16) -> Option<Record> {
+    /// The layer with this index without its parameters.
+    #[inline(never)]
+    pub fn record(&self, index: u16) -> Option<Record> {
         if index >= self.header().layer_count {
             return None;
         }
-        table_record(self.blob, self.header().layers, index).map(Record::parse)
+        table_record(self.blob, self.header().layers, index).and_then(Record::parse)
     }
 
     /// Tensor index of model input `i`.
