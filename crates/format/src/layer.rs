@@ -253,9 +253,7 @@ pub struct Record {
 impl Record {
     /// `None` for an unknown operator or storage form.
     #[inline]
-    pub(crate) fn parse(
-        &[opcode, storage, a, b, c, d, e, f, ref numbers @ ..]: &[u8; LEN],
-    ) -> Option<Self> {
+    pub(crate) fn parse(&[opcode, storage, a, b, c, d, e, f, ref numbers @ ..]: &[u8; LEN]) -> Option<Self> {
         let [params, offset, len] = bytemuck::cast::<[u8; 12], [u32; 3]>(*numbers).map(u32::from_le);
         Some(Record {
             opcode: Opcode::from_byte(opcode)?,

@@ -14,7 +14,7 @@ pub(crate) fn clamp(clamp: format::Clamp) -> kernels::Clamp {
     kernels::Clamp { min: clamp.min, max: clamp.max }
 }
 
-#[inline(always)]
+#[inline(never)]
 pub(crate) fn window(window: &format::Window) -> kernels::Window {
     let ([kh, kw], [sh, sw]) = (window.kernel, window.stride);
     let ([dh, dw], [top, _, left, _]) = (window.dilation, window.padding);
@@ -26,7 +26,7 @@ pub(crate) fn window(window: &format::Window) -> kernels::Window {
     }
 }
 
-#[inline(always)]
+#[inline(never)]
 pub(crate) fn linear<'a>(linear: &format::Linear<'a>, x: &Tensor<'_>, y: &Tensor<'_>) -> kernels::Linear<'a> {
     kernels::Linear {
         clamp: clamp(linear.clamp),

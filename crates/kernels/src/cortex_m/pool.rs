@@ -93,15 +93,15 @@ fn pixel(p: &Pool, kind: Kind, area: &Area<'_>, out: &mut [i8]) {
     for four in fours {
         let mut largest = [i8::MIN; 4];
         area.each(c, |x| largest = x.first_chunk().map_or(largest, |x| larger(largest, *x)));
-        *four = largest.map(|value| p.clamp.apply(value.into()));
+        *four = largest.map(|value| value.min(p.clamp.max).max(p.clamp.min));
         c = c.wrapping_add(4);
     }
+    // Rarely run or few: through a pointer, because two loops would be twice the code.
+    let (fold, first): (fn(i32, i32) -> i32, _) =
+        if kind == Kind::Max { (i32::max, i32::MIN) } else { (i32::wrapping_add, 0) };
     for out in out {
-        let mut value = if kind == Kind::Max { i8::MIN.into() } else { 0i32 };
-        area.each(c, |x| {
-            let x = x.first().map_or(0, |x| i32::from(*x));
-            value = if kind == Kind::Max { value.max(x) } else { value.wrapping_add(x) };
-        });
+        let mut value = first;
+        area.each(c, |x| value = x.first().map_or(value, |x| fold(value, i32::from(*x))));
         *out = p.clamp.apply(finish(p, kind, area.count, value));
         c = c.wrapping_add(1);
     }

@@ -119,7 +119,7 @@ fn fwcs(p: &FullyConnected<'_>, x: &[i8], y: &mut [i8]) -> Result<(), KernelErro
     let filters = p.linear.bias.len();
     let mut outputs = y.chunks_exact_mut(filters.max(1));
     for x in x.chunks_exact(channels.max(1)) {
-        let mut rest = Runs { group, whole: channels / group, index, weights: runs };
+        let mut rest = Runs { group, whole: channels / group, index: index.clone(), weights: runs };
         let Some(y) = outputs.next() else { return Err(KernelError::ActivationLength) };
         for (o, y) in y.iter_mut().enumerate() {
             let sum = rest.filter(x).ok_or(KernelError::ParameterLength)?;

@@ -104,6 +104,7 @@ pub(crate) fn fully_connected<E: Dot>(
 }
 
 /// One row.
+#[inline(never)]
 fn each_row<E: Dot>(
     p: &FullyConnected<'_>,
     decoder: &Decoder<'_>,

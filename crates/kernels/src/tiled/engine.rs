@@ -25,7 +25,8 @@ pub(crate) trait Engine {
     /// Units from the data of the first output to the end of the last output's, in one block.
     fn reach(g: &Geometry) -> usize;
 
-    /// Brings one row of pixels (NHWC, empty when it is padding) into the layout.
+    /// Brings one row of pixels (NHWC, empty when it is padding) into the layout. What is padding in every row may stay as it
+    /// is: all rows are filled with padding first.
     fn fill(g: &Geometry, pixels: &[i8], zero_point: i8, row: &mut [u32]);
 
     /// Tiles of four outputs that cover a row.
@@ -72,6 +73,17 @@ impl<'y> Out<'y> {
         Some(Out { y, step: filters, count })
     }
 
+    /// Scales and clamps output `at` of a filter, if there is one. Where there is assembler, that runs for nearly all outputs.
+    #[cfg_attr(any(dtmm_isa = "dsp", dtmm_isa = "v7m"), inline(never))]
+    #[cfg_attr(not(any(dtmm_isa = "dsp", dtmm_isa = "v7m")), inline(always))]
+    fn finish(&mut self, at: usize, scale: &Scale<'_>, sum: i32, high_mul: impl Fn(i32, i32) -> i32) {
+        if at < self.count
+            && let Some(y) = self.y.get_mut(at.wrapping_mul(self.step).wrapping_add(scale.o))
+        {
+            *y = scale.finish(sum, high_mul);
+        }
+    }
+
     /// Filters.
     pub fn filters(&self) -> usize {
         self.step
@@ -104,12 +116,7 @@ pub(crate) fn apply_by_tiles<E: Engine + ?Sized>(
     for tile in 0..E::tiles(filter.geometry()) {
         let sums = E::sum(row, filter, scale.bias, tile);
         for (lane, sum) in sums.into_iter().enumerate() {
-            let at = E::output(filter.geometry(), tile, lane);
-            if at < out.count
-                && let Some(y) = out.y.get_mut(at.wrapping_mul(out.step).wrapping_add(scale.o))
-            {
-                *y = scale.finish(sum, E::high_mul);
-            }
+            out.finish(E::output(filter.geometry(), tile, lane), scale, sum, E::high_mul);
         }
     }
 }

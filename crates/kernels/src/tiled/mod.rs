@@ -141,6 +141,8 @@ fn rows<E: Engine>(
 ) -> Option<()> {
     let filters = p.output.c;
     let scaling = &Scaling::new(&p.linear, rounding);
+    // What stays padding in every row is filled in once.
+    E::fill(g, &[], p.linear.input_zero_point, memory.rows);
     let mut top = 0usize;
     for y in y.chunks_mut(g.width.wrapping_mul(filters).max(1)) {
         load::<E>(g, p.linear.input_zero_point, top, x, memory)?;

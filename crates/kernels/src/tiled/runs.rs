@@ -104,23 +104,22 @@ impl<'a> Decoder<'a> {
     {
         // Dense filters have the same runs.
         let again = self.index.is_dense() && w.listed[0] > 0;
-        if !again {
-            self.list(w)?;
-        } else if !w.padded.is_empty() {
-            self.pad(w)?;
+        match (again, w.padded.is_empty()) {
+            (true, true) => {}
+            (true, false) => self.pad(w)?,
+            (false, true) => self.list(w)?,
+            (false, false) => self.list_padded(w)?,
         }
         let (geometry, rows, [runs, used]) = (w.geometry, w.rows, w.listed);
         let weights = if w.padded.is_empty() { self.take(used)? } else { w.padded.get(..used)? };
         Some(Filter { geometry, rows, runs: w.runs.get(..runs)?, weights })
     }
 
-    /// Lists the runs of a filter.
+    /// Lists the runs of a filter whose weights are used where they are.
     #[inline(never)]
     fn list(&mut self, w: &mut Workspace<'_>) -> Option<()> {
         let channels = w.geometry.input.c;
-        w.listed = if !w.padded.is_empty() {
-            self.list_padded(w)?
-        } else if self.group >= channels && w.place.whole {
+        w.listed = if self.group >= channels && w.place.whole {
             let runs = list_positions(&mut self.index, w.taps, channels >> w.place.block_bits, w.runs)?;
             [runs, runs.wrapping_sub(1).wrapping_mul(channels)]
         } else {
@@ -129,10 +128,9 @@ impl<'a> Decoder<'a> {
         Some(())
     }
 
-    /// Lists the runs of a filter whose weights are copied between zeros, and takes the weights; the runs, and the weights
-    /// with the zeros.
+    /// Lists the runs of a filter whose weights are copied between zeros, and takes the weights.
     #[inline(never)]
-    fn list_padded(&mut self, w: &mut Workspace<'_>) -> Option<[usize; 2]> {
+    fn list_padded(&mut self, w: &mut Workspace<'_>) -> Option<()> {
         let (channels, blocks) = (w.geometry.input.c, w.geometry.blocks);
         let (mut listed, mut used) = (0usize, 0usize);
         for tap in w.taps {
@@ -158,7 +156,8 @@ impl<'a> Decoder<'a> {
             }
         }
         *w.runs.get_mut(listed)? = END;
-        Some([listed.wrapping_add(1), used])
+        w.listed = [listed.wrapping_add(1), used];
+        Some(())
     }
 
     /// Copies the weights of a dense filter between zeros, and takes them.
