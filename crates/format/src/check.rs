@@ -60,11 +60,8 @@ fn check_layer(package: &Package<'_>, index: u16) -> Result<(), Rule> {
     let Some(x) = &package.input_of(layer, 0).and_then(|x| package.tensor(x)) else {
         return Err(Rule::Tensors);
     };
-    if layer.opcode.has_weights() {
-        return check_weighted(package, layer, x.shape, y.shape);
-    }
-    if layer.opcode.pools() {
-        return check_pool(package, layer, x.shape, y.shape);
+    if layer.opcode.has_weights() || layer.opcode.pools() {
+        return check_windowed(package, layer, x.shape, y.shape);
     }
     let Some(params) = &package.params(layer) else { return Err(Rule::Record) };
     check_params(package, (layer, params), x, y)
@@ -115,16 +112,23 @@ fn scratch_range(package: &Package<'_>, layer: &Record) -> Option<Range<usize>> 
     (end <= package.arena_bytes() && start.is_multiple_of(ARENA_ALIGNMENT)).then_some(start..end)
 }
 
+#[inline(never)]
 fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
     !a.is_empty() && !b.is_empty() && a.start < b.end && b.start < a.end
 }
 
+/// The operators with weights or a window; a fully connected layer has a window of one pixel.
 #[inline(always)]
-fn check_weighted(p: &Package<'_>, layer: &Record, x: Shape, y: Shape) -> Result<(), Rule> {
+fn check_windowed(p: &Package<'_>, layer: &Record, x: Shape, y: Shape) -> Result<(), Rule> {
     let Some(window) = &p.window(layer) else { return Err(Rule::Record) };
+    let positions = check_window(window, x, y)?;
+    if layer.opcode.pools() {
+        let Some((clamp, _)) = p.pool(layer) else { return Err(Rule::Record) };
+        check_pool(window, clamp)?;
+        return shape_rule(x.c == y.c);
+    }
     let Some(linear) = &p.linear(layer, y) else { return Err(Rule::Record) };
-    // One pixel, for a fully connected layer.
-    let (positions, mut channels) = (check_window(window, x, y)?, x.c as usize);
+    let mut channels = x.c as usize;
     if Opcode::DepthwiseConv2d.is_built() && layer.opcode == Opcode::DepthwiseConv2d {
         shape_rule(y.c.is_multiple_of(x.c))?;
         data_rule(linear.weights.storage() == Storage::Dense)?;
@@ -225,16 +229,12 @@ fn check_window(window: &Window, x: Shape, y: Shape) -> Result<usize, Rule> {
 
 /// Every window covers at least one pixel of the input.
 #[inline(always)]
-fn check_pool(p: &Package<'_>, layer: &Record, x: Shape, y: Shape) -> Result<(), Rule> {
-    let Some(window) = &p.window(layer) else { return Err(Rule::Record) };
-    let Some((clamp, _)) = p.pool(layer) else { return Err(Rule::Record) };
-    check_window(window, x, y)?;
+fn check_pool(window: &Window, clamp: Clamp) -> Result<(), Rule> {
     let ([kh, kw], [top, bottom, left, right]) = (window.kernel, window.padding);
     let ([dh, dw], padding_fits) = (window.dilation, top.max(bottom) < kh && left.max(right) < kw);
     if !padding_fits || dh != 1 || dw != 1 {
         return Err(Rule::Window);
     }
-    shape_rule(x.c == y.c)?;
     clamp_rule(clamp)
 }
 

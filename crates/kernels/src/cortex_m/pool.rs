@@ -68,7 +68,24 @@ struct Area<'a> {
     count: [usize; 2],
 }
 
+// On their own, because all in one runs out of registers.
 impl Area<'_> {
+    /// The largest values of four channels from `c` on.
+    #[inline(never)]
+    fn largest(&self, c: usize) -> u32 {
+        let mut largest = [i8::MIN; 4];
+        self.each(c, |x| largest = x.first_chunk().map_or(largest, |x| larger(largest, *x)));
+        u32::from_le_bytes(largest.map(i8::cast_unsigned))
+    }
+
+    /// `first` and the values of channel `c`, put together by `fold`.
+    #[inline(never)]
+    fn fold(&self, c: usize, first: i32, fold: fn(i32, i32) -> i32) -> i32 {
+        let mut value = first;
+        self.each(c, |x| value = x.first().map_or(value, |x| fold(value, i32::from(*x))));
+        value
+    }
+
     /// Calls `add` with the elements from channel `c` of each pixel on.
     #[inline(always)]
     fn each(&self, c: usize, mut add: impl FnMut(&[i8])) {
@@ -89,21 +106,20 @@ impl Area<'_> {
 #[inline(always)]
 fn pixel(p: &Pool, kind: Kind, area: &Area<'_>, out: &mut [i8]) {
     let mut c = 0usize;
-    let (fours, out) = if kind == Kind::Max { out.as_chunks_mut::<4>() } else { (&mut [][..], out) };
+    let (fours, rest) = if kind == Kind::Max { out.as_chunks_mut::<4>() } else { (&mut [][..], &mut *out) };
     for four in fours {
-        let mut largest = [i8::MIN; 4];
-        area.each(c, |x| largest = x.first_chunk().map_or(largest, |x| larger(largest, *x)));
-        *four = largest.map(|value| value.min(p.clamp.max).max(p.clamp.min));
+        *four = area.largest(c).to_le_bytes().map(u8::cast_signed);
         c = c.wrapping_add(4);
     }
-    // Rarely run or few: through a pointer, because two loops would be twice the code.
+    // Through a pointer, because two loops would be twice the code.
     let (fold, first): (fn(i32, i32) -> i32, _) =
         if kind == Kind::Max { (i32::max, i32::MIN) } else { (i32::wrapping_add, 0) };
-    for out in out {
-        let mut value = first;
-        area.each(c, |x| value = x.first().map_or(value, |x| fold(value, i32::from(*x))));
-        *out = p.clamp.apply(finish(p, kind, area.count, value));
+    for out in rest {
+        *out = crate::requantize::saturate(finish(p, kind, area.count, area.fold(c, first, fold)));
         c = c.wrapping_add(1);
+    }
+    for out in out {
+        *out = (*out).min(p.clamp.max).max(p.clamp.min);
     }
 }
 

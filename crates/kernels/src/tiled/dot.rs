@@ -95,10 +95,13 @@ pub(crate) fn fully_connected<E: Dot>(
     let words =
         scratch.get_mut(..scratch_len::<E>(channels)).and_then(|s| bytemuck::try_cast_slice_mut(s).ok());
     let words: &mut [u32] = words.ok_or(KernelError::Scratch)?;
-    let mut outputs = y.chunks_exact_mut(filters.max(1));
-    for x in x.chunks_exact(channels.max(1)) {
-        let y = outputs.next().ok_or(KernelError::ActivationLength)?;
-        each_row::<E>(p, decoder, words, x, y).ok_or(KernelError::ParameterLength)?;
+    let (mut x, mut y) = (x, y);
+    while let (Some((now, behind)), Some((out, rest))) =
+        (x.split_at_checked(channels), y.split_at_mut_checked(filters))
+        && !now.is_empty()
+    {
+        each_row::<E>(p, decoder, words, now, out).ok_or(KernelError::ParameterLength)?;
+        (x, y) = (behind, rest);
     }
     Ok(())
 }
@@ -170,7 +173,7 @@ impl<'a> Runs<'a> {
         let mut x = x.get(channels..)?;
         while !x.is_empty() {
             let (now, behind) = x.split_at_checked(self.decoder.group.min(x.len()))?;
-            if self.decoder.index.take(1)?.0 == 1 {
+            if self.decoder.index.stored()? {
                 let weights = self.decoder.take(now.len())?;
                 sum = self.one_run::<E>(words, now, weights, sum);
             }

@@ -46,7 +46,7 @@ impl<'a> Scaling<'a> {
     }
 
     /// For filter `o`.
-    #[inline(always)]
+    #[inline(never)]
     pub fn filter(&self, o: usize) -> Scale<'_> {
         let number = |n: Option<&[u8; 4]>| n.map_or(0, |n| i32::from_le_bytes(*n));
         let at = o & self.mask;

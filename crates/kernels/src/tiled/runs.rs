@@ -14,6 +14,7 @@ pub(crate) type Run = [u32; 2];
 pub(crate) const END: Run = [0, 1 << 31];
 
 /// Runs that one filter can have at most, [`END`] included.
+#[inline(never)]
 pub(crate) const fn max_runs(g: &Geometry, group: usize) -> usize {
     let groups = if group == 0 { 1 } else { g.input.c.div_ceil(group) };
     // Neighbouring groups at one position are one run.
@@ -141,7 +142,7 @@ impl<'a> Decoder<'a> {
                 let len = self.group.min(left);
                 left = left.wrapping_sub(len);
                 let mut run: &[i8] = &[];
-                if self.index.take(1)?.0 == 1 {
+                if self.index.stored()? {
                     (run, any) = (self.take(len)?, true);
                 }
                 let (now, rest) = to.split_at_mut_checked(if left > 0 { len } else { to.len() })?;
@@ -212,7 +213,10 @@ fn list_groups(
     for tap in taps {
         let mut first = 0usize;
         while first < groups {
-            let (mut bits, n) = index.take(groups.wrapping_sub(first))?;
+            let (mut bits, n) = index.take_some(groups.wrapping_sub(first));
+            if n == 0 {
+                return None;
+            }
             while bits != 0 {
                 // Neighbouring groups are one run.
                 let lowest = bits.trailing_zeros();
