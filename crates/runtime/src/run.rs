@@ -1,6 +1,6 @@
 //! Runs one layer.
 
-use dtmm_format::{Opcode, Package, Params, Record, Tensor};
+use dtmm_format::{Elementwise, Opcode, Package, Params, Record, Tensor};
 use dtmm_kernels::{Axes, Conv2d, KernelError, LogSoftmax, Mean, Softmax, active as kernel, needs};
 
 use crate::convert::{elementwise, fully_connected, linear, pool, product, rescale, shape, window};
@@ -99,6 +99,16 @@ fn without_weights(package: &Package<'_>, i: u16, arena: &mut [i8]) -> Result<()
     if Opcode::Add.is_built() && elementwise {
         return binary(package, layer, (y, arena));
     }
+    one_input(package, layer, (y, arena))
+}
+
+/// In a frame of its own: operators with two inputs have deeper stacks.
+#[inline(never)]
+fn one_input(
+    package: &Package<'_>,
+    layer: &Record,
+    (y, arena): (&Tensor<'_>, &mut [i8]),
+) -> Result<(), KernelError> {
     let Some(x) = &package.tensor(layer.inputs[0]) else { return Err(KernelError::Shape) };
     let Some(memory) = Single::cut(arena, &layer.scratch, x, y) else {
         return Err(KernelError::ActivationLength);
@@ -186,11 +196,20 @@ fn binary(
     let inputs = [&input(package, layer, 0)?, &input(package, layer, 1)?];
     let (memory, out) = Memory::cut(arena, y).ok_or(KernelError::ActivationLength)?;
     let [a, b] = [memory.operand(inputs[0])?, memory.operand(inputs[1])?];
-    let Some(params) = &package.params(layer) else { return Err(KernelError::Shape) };
-    match params {
-        Params::Add(p) => kernel::add_s8(&elementwise(p, inputs, y), a, b, out),
-        Params::Sub(p) => kernel::sub_s8(&elementwise(p, inputs, y), a, b, out),
-        Params::Mul(p) => kernel::mul_s8(&elementwise(&product(p), inputs, y), a, b, out),
+    let p = &elementwise(&scaling(package, layer)?, inputs, y);
+    match layer.opcode {
+        Opcode::Add => kernel::add_s8(p, a, b, out),
+        Opcode::Sub => kernel::sub_s8(p, a, b, out),
+        _ => kernel::mul_s8(p, a, b, out),
+    }
+}
+
+/// In a frame of its own, which is gone when the kernel runs.
+#[inline(never)]
+fn scaling(package: &Package<'_>, layer: &Record) -> Result<Elementwise, KernelError> {
+    match &package.params(layer) {
+        Some(Params::Add(scaling) | Params::Sub(scaling)) => Ok(*scaling),
+        Some(Params::Mul(rescale)) => Ok(product(rescale)),
         _ => Err(KernelError::Shape),
     }
 }
