@@ -221,7 +221,7 @@ fn last_index(begin: u32, stride: u32, count: usize) -> Option<usize> {
 #[inline(never)]
 fn check_window(window: &Window, x: Shape, y: Shape) -> Result<usize, Rule> {
     let [h, w, _] = x.dims();
-    let [oh, ow] = window.output_size([h, w]).ok_or(Rule::Window)?;
+    let (oh, ow) = (window.rows(h).ok_or(Rule::Window)?, window.columns(w).ok_or(Rule::Window)?);
     shape_rule(oh == usize::from(y.h) && ow == y.w as usize)?;
     let [kh, kw] = window.kernel.map(usize::from);
     kh.checked_mul(kw).ok_or(Rule::Window)

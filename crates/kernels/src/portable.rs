@@ -88,7 +88,7 @@ impl Engine for Portable {
 impl Dot for Portable {
     const WORDS: usize = 2;
 
-    fn prepare(block: [i8; 4], words: &mut [u32]) {
+    fn prepare_block(block: [i8; 4], words: &mut [u32]) {
         let values = bytemuck::cast::<[i16; 4], [u32; 2]>(block.map(i16::from));
         words.iter_mut().zip(values).for_each(|(to, from)| *to = from);
     }

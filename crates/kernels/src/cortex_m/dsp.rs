@@ -79,7 +79,14 @@ impl Engine for Dsp {
 impl Dot for Dsp {
     const WORDS: usize = CELL / 4;
 
-    fn prepare(block: [i8; 4], words: &mut [u32]) {
+    fn prepare(channels: &[i8], words: &mut [u32]) {
+        let blocks = channels.len() / BLOCK;
+        if let Some(cells) = words.as_chunks_mut().0.get_mut(..blocks) {
+            arithmetic::widen(cells, &Source { values: channels, step: BLOCK, apart: 0 });
+        }
+    }
+
+    fn prepare_block(block: [i8; 4], words: &mut [u32]) {
         let cell = halves(u32::from_le_bytes(block.map(i8::cast_unsigned)));
         words.iter_mut().zip(cell).for_each(|(to, from)| *to = from);
     }

@@ -36,7 +36,7 @@ enum Kind {
 
 #[inline(never)]
 fn pool(p: &Pool, kind: Kind, x: &[i8], y: &mut [i8]) -> Result<(), KernelError> {
-    if x.len() != p.input.elements() || y.len() != p.output.elements() || x.is_empty() || y.is_empty() {
+    if !p.input.holds(x, &p.output, y) {
         return Err(KernelError::ActivationLength);
     }
     let ([kh, kw], channels) = (p.window.kernel, p.output.c);
@@ -111,31 +111,22 @@ fn pixel(p: &Pool, kind: Kind, area: &Area<'_>, out: &mut [i8]) {
         *four = area.largest(c).to_le_bytes().map(u8::cast_signed);
         c = c.wrapping_add(4);
     }
-    // Through a pointer, because two loops would be twice the code.
-    let (fold, first): (fn(i32, i32) -> i32, _) =
-        if kind == Kind::Max { (i32::max, i32::MIN) } else { (i32::wrapping_add, 0) };
+    // A mean has the padding in its first value. Through a pointer, because two loops would be twice the code.
+    let covered = area.count[0].wrapping_mul(area.count[1]) as i32;
+    let all = p.window.kernel[0].wrapping_mul(p.window.kernel[1]) as i32;
+    let (fold, first, divisor): (fn(i32, i32) -> i32, _, _) = match kind {
+        Kind::Max => (i32::max, i32::MIN, 1),
+        Kind::Covered => (i32::wrapping_add, 0, covered),
+        Kind::Padded(value) => {
+            (i32::wrapping_add, i32::from(value).wrapping_mul(all.wrapping_sub(covered)), all)
+        }
+    };
     for out in rest {
-        *out = crate::requantize::saturate(finish(p, kind, area.count, area.fold(c, first, fold)));
+        *out = crate::requantize::saturate(rounded_quotient(area.fold(c, first, fold), divisor));
         c = c.wrapping_add(1);
     }
     for out in out {
         *out = (*out).min(p.clamp.max).max(p.clamp.min);
-    }
-}
-
-/// From a sum to a mean.
-#[inline(never)]
-fn finish(p: &Pool, kind: Kind, [rows, columns]: [usize; 2], value: i32) -> i32 {
-    let count = rows.wrapping_mul(columns) as i32;
-    match kind {
-        Kind::Max => value,
-        Kind::Covered => rounded_quotient(value, count),
-        Kind::Padded(padding) => {
-            let [kh, kw] = p.window.kernel;
-            let all = kh.wrapping_mul(kw) as i32;
-            let padded = i32::from(padding).wrapping_mul(all.wrapping_sub(count));
-            rounded_quotient(value.wrapping_add(padded), all)
-        }
     }
 }
 

@@ -10,8 +10,16 @@ pub(crate) trait Dot {
     /// Words that a block of four channels takes when prepared.
     const WORDS: usize;
 
-    /// Brings a block of channels into the form that [`Dot::dot`] reads.
-    fn prepare(block: [i8; 4], words: &mut [u32]);
+    /// Brings the whole blocks of the channels into the form that [`Dot::dot`] reads.
+    fn prepare(channels: &[i8], words: &mut [u32]) {
+        let blocks = channels.as_chunks().0;
+        for (to, block) in words.chunks_exact_mut(Self::WORDS.max(1)).zip(blocks) {
+            Self::prepare_block(*block, to);
+        }
+    }
+
+    /// The same with one block.
+    fn prepare_block(block: [i8; 4], words: &mut [u32]);
 
     /// `sum` plus the products of the stored groups.
     fn dot(groups: &Groups<'_>, sum: i32) -> i32;
@@ -115,10 +123,8 @@ fn each_row<E: Dot>(
     x: &[i8],
     y: &mut [i8],
 ) -> Option<()> {
-    let (blocks, tail) = x.as_chunks();
-    for (to, block) in words.chunks_exact_mut(E::WORDS.max(1)).zip(blocks) {
-        E::prepare(*block, to);
-    }
+    let (blocks, tail) = x.as_chunks::<BLOCK>();
+    E::prepare(x, words);
     let runs = &mut Runs::new(decoder, x.len());
     let dense = runs.decoder.index.is_dense();
     let scaling = Scaling::new(&p.linear, Rounding::Once);

@@ -73,7 +73,7 @@ pub(crate) fn convolve<E: Engine>(
     x: &[i8],
     y: &mut [i8],
 ) -> Result<(), KernelError> {
-    if x.len() != p.input.elements() || y.len() != p.output.elements() || y.is_empty() || x.is_empty() {
+    if !p.input.holds(x, &p.output, y) {
         return Err(KernelError::ActivationLength);
     }
     p.linear.check(p.output.c)?;

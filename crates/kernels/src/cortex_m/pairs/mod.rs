@@ -137,7 +137,7 @@ fn pair(cells: &mut [[u32; 2]], source: &Source<'_>) {
 impl Dot for Pairs {
     const WORDS: usize = BLOCK;
 
-    fn prepare(block: [i8; 4], words: &mut [u32]) {
+    fn prepare_block(block: [i8; 4], words: &mut [u32]) {
         words.iter_mut().zip(block).for_each(|(to, from)| *to = i32::from(from).cast_unsigned());
     }
 
