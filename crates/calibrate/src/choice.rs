@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use dtmm_cost::{Form, Kernel};
 
-use crate::fitted::KernelFit;
 use crate::measure::MeasuredLayer;
 
 /// One layer whose weights could be stored dense or in runs.
@@ -47,9 +46,8 @@ impl Regret {
     }
 }
 
-/// Compares each layer stored in runs with the dense one of its shape.
-pub(crate) fn regret(layers: &[MeasuredLayer], kernels: &BTreeMap<Kernel, KernelFit>) -> Regret {
-    let predicted = |l: &MeasuredLayer| kernels.get(&l.kernel).map(|k| k.coefficients.instructions(&l.work));
+/// Compares each layer stored in runs with the dense one of its shape; `predicted` are the instructions that a model says.
+pub fn regret(layers: &[MeasuredLayer], predicted: impl Fn(&MeasuredLayer) -> Option<f64>) -> Regret {
     let weighted = |l: &&MeasuredLayer| {
         matches!(l.kernel, Kernel::Conv | Kernel::ConvRuns | Kernel::Dense | Kernel::DenseRuns)
     };

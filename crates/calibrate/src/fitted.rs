@@ -37,7 +37,8 @@ pub struct KernelFit {
 /// Which counts a core's kernels have.
 fn view(core: Core) -> View {
     match core {
-        Core::M0 | Core::M3 => View::Pairs,
+        Core::M0 => View::Small,
+        Core::M3 => View::Pairs,
         Core::M4 | Core::M7 => View::Dual,
         Core::M55 => View::Vector,
     }
@@ -63,7 +64,8 @@ pub(crate) fn fit(core: Core, layers: Vec<MeasuredLayer>) -> CoreFit {
         cycles_median: cycles.map(|c| c.0),
         cycles_max: cycles.map(|c| c.1),
     };
-    let regret = regret(&layers, &kernels);
+    let predicted = |l: &MeasuredLayer| Some(kernels.get(&l.kernel)?.coefficients.instructions(&l.work));
+    let regret = regret(&layers, predicted);
     CoreFit { core, kernels, all, regret, layers }
 }
 

@@ -58,6 +58,8 @@ const CONVOLUTIONS: usize = 96;
 const FULLY_CONNECTED: usize = 36;
 const DEPTHWISE: usize = 32;
 const PLAIN: usize = 24;
+/// Shapes of few pixels, where what is done once for a call or a pixel counts.
+const SMALL: usize = 18;
 /// Multiplications of a dense layer at most, and elements of a layer without weights.
 const MACS: usize = 700_000;
 const ELEMENTS: usize = 6_000;
@@ -81,6 +83,14 @@ pub(crate) fn layers(size: Size, seed: u64) -> Vec<Planned> {
     }
     for i in 0..size.shapes(PLAIN) {
         for layer in plain(&mut random) {
+            grid.shape(i, vec![What::Plain(layer)], &mut random);
+        }
+    }
+    for i in 0..size.shapes(SMALL) {
+        let [convolution, depthwise] = small_weighted(&mut random);
+        grid.weighted(i, sparse_forms(convolution, &mut random), &mut random);
+        grid.weighted(i, vec![depthwise], &mut random);
+        for layer in small_plain(&mut random) {
             grid.shape(i, vec![What::Plain(layer)], &mut random);
         }
     }
@@ -213,6 +223,45 @@ fn plain(random: &mut Random) -> Vec<Plain> {
         Plain::Softmax(classes),
         Plain::LogSoftmax(classes),
         Plain::ResizeNearest([h.min(12), w.min(12), c.min(16)], [h.min(12) * 2, w.min(12) * 2]),
+    ]
+}
+
+/// Height, width and channels of a few pixels.
+fn few_pixels(random: &mut Random) -> [usize; 3] {
+    let [h, w] = [(); 2].map(|()| one(&[1, 2, 3, 4], random));
+    [h, w, one(&[4, 6, 8, 12, 16, 24, 32, 48, 64, 96], random)]
+}
+
+/// A convolution and a depthwise one on few pixels.
+fn small_weighted(random: &mut Random) -> [Weighted; 2] {
+    let edge = one(&[[1, 1], [3, 3], [3, 3], [1, 3], [3, 1]], random);
+    let filters = one(&[4, 8, 10, 16, 32], random);
+    let convolution = Weighted::conv2d(few_pixels(random), filters, edge);
+    let x = few_pixels(random);
+    let mut depthwise = Weighted::depthwise(x, one(&[[3, 3], [5, 5], [3, 1]], random));
+    depthwise.filters = x[2];
+    [convolution, depthwise]
+}
+
+/// Operators without weights on few pixels.
+fn small_plain(random: &mut Random) -> Vec<Plain> {
+    let x = few_pixels(random);
+    let [h, w, c] = x;
+    let pool = [h.max(2), w.max(2), c];
+    vec![
+        Plain::Add(x, [false; 3]),
+        Plain::Mul(x, [true, true, false]),
+        Plain::MaxPool(pool, [2, 2], [2, 2], [0; 4]),
+        Plain::MaxPool(pool, [3, 3], [2, 2], [1; 4]),
+        Plain::AveragePool(pool, [2, 2], [2, 2], [0; 4], false),
+        Plain::AveragePool(pool, [pool[0], pool[1]], [1, 1], [0; 4], false),
+        Plain::Mean(x, [true, true, false]),
+        Plain::Transpose(x, one(&[[2, 0, 1], [1, 0, 2], [0, 2, 1]], random)),
+        Plain::Slice(x, [h / 2, 0, 0], [1, 1, 1]),
+        Plain::Pad(x, [1, 1, 0], [1, 1, 0]),
+        Plain::Requantize(x),
+        Plain::Lut(x),
+        Plain::ResizeNearest(x, [h * 2, w * 2]),
     ]
 }
 

@@ -9,18 +9,20 @@
 mod choice;
 mod fitted;
 mod grid;
+mod kept;
 mod measure;
 mod store;
 
-pub use choice::{Choice, Regret};
+pub use choice::{Choice, Regret, regret};
 pub use fitted::{CoreFit, KernelFit};
 pub use grid::Size;
+pub use kept::Kept;
 pub use measure::{CalibrateError, MeasuredLayer};
 pub use store::store;
 
 use dtmm_emulate::Core;
 
-/// Measures and fits one core. `progress` is told how many of how many layers are done, and ends the work by
+/// Measures and fits one core; what `kept` knows is not measured again. `progress` is told how many of how many layers are done, and ends the work by
 /// returning false.
 ///
 /// # Errors
@@ -29,8 +31,9 @@ pub fn calibrate(
     core: Core,
     size: Size,
     seed: u64,
+    kept: &mut Kept,
     progress: &mut dyn FnMut(usize, usize) -> bool,
 ) -> Result<CoreFit, CalibrateError> {
-    let layers = measure::measure(core, grid::layers(size, seed), seed, progress)?;
+    let layers = measure::measure(core, grid::layers(size, seed), seed, kept, progress)?;
     Ok(fitted::fit(core, layers))
 }

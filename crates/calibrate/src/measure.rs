@@ -1,12 +1,13 @@
 //! Runs the grid on an emulated core.
 
 use dtmm_cost::{Form, Kernel, Work, package_layer};
-use dtmm_emulate::{Case, CaseReport, Core, CycleModel, EmulateError, Options};
+use dtmm_emulate::{Case, Core, CycleModel, EmulateError, Options};
 use dtmm_format::Package;
 use dtmm_testkit::{Problem, Random, random};
 use thiserror::Error;
 
 use crate::grid::Planned;
+use crate::kept::{self, Kept, Taken};
 
 /// Why a core could not be measured.
 #[derive(Debug, Error)]
@@ -27,6 +28,9 @@ pub enum CalibrateError {
         /// The layer in words.
         layer: String,
     },
+    /// Measurements cannot be kept.
+    #[error("measurements cannot be written")]
+    Keep(#[source] std::io::Error),
     /// The end was asked for.
     #[error("interrupted")]
     Interrupted,
@@ -56,34 +60,72 @@ pub struct MeasuredLayer {
 /// Layers of one start of the emulator.
 const AT_ONCE: usize = 80;
 
-/// Measures all layers.
+/// Measures all layers, but those that are known already.
 pub(crate) fn measure(
     core: Core,
     layers: Vec<Planned>,
     seed: u64,
+    kept: &mut Kept,
     progress: &mut dyn FnMut(usize, usize) -> bool,
 ) -> Result<Vec<MeasuredLayer>, CalibrateError> {
     let mut random = random(seed ^ 1);
+    let image = dtmm_emulate::image(core).map_err(|source| CalibrateError::Emulate { core, source })?;
+    let on = On { core, image: kept::hash(image) };
     let mut measured = Vec::with_capacity(layers.len());
     for some in layers.chunks(AT_ONCE) {
         if !progress(measured.len(), layers.len()) {
             return Err(CalibrateError::Interrupted);
         }
-        measured.extend(batch(core, some, &mut random)?);
+        measured.extend(batch(&on, some, kept, &mut random)?);
     }
     progress(measured.len(), layers.len());
     Ok(measured)
 }
 
-fn batch(core: Core, layers: &[Planned], random: &mut Random) -> Result<Vec<MeasuredLayer>, CalibrateError> {
+/// What the layers run on.
+struct On {
+    core: Core,
+    /// Hash of the firmware.
+    image: u64,
+}
+
+fn batch(
+    on: &On,
+    layers: &[Planned],
+    kept: &mut Kept,
+    random: &mut Random,
+) -> Result<Vec<MeasuredLayer>, CalibrateError> {
     let problems: Vec<Problem> = layers.iter().map(|l| l.what.problem(random)).collect();
-    let cases: Vec<Case<'_>> =
-        problems.iter().map(|p| Case { package: &p.package, input: &p.input }).collect();
-    let options = Options { opcodes: !models(core).is_empty(), largest_machine: true, ..Options::default() };
+    let key = |p: &Problem| kept::key(on.core, on.image, &case(p));
+    let unknown: Vec<&Problem> = problems.iter().filter(|p| kept.get(&key(p)).is_none()).collect();
+    let taken = run(on.core, &unknown)?;
+    kept.add(unknown.iter().map(|p| key(p)).zip(taken).collect()).map_err(CalibrateError::Keep)?;
+    let each = layers.iter().zip(&problems);
+    let described = each.map(|(layer, problem)| described(layer, problem, kept.get(&key(problem))?));
+    let wrong = |p: &Problem| CalibrateError::Wrong { core: on.core, layer: p.name.clone() };
+    described.zip(&problems).map(|(layer, problem)| layer.ok_or_else(|| wrong(problem))).collect()
+}
+
+fn case(problem: &Problem) -> Case<'_> {
+    Case { package: &problem.package, input: &problem.input }
+}
+
+/// What the emulator counts; a wrong result is an error.
+fn run(core: Core, problems: &[&Problem]) -> Result<Vec<Taken>, CalibrateError> {
+    let cases: Vec<Case<'_>> = problems.iter().map(|p| case(p)).collect();
+    let models = models(core);
+    let options = Options { opcodes: !models.is_empty(), largest_machine: true, ..Options::default() };
     let reports = dtmm_emulate::run(core, &cases, &options)
         .map_err(|source| CalibrateError::Emulate { core, source })?;
-    let each = layers.iter().zip(&problems).zip(&reports);
-    each.map(|((layer, problem), report)| measured(core, layer, problem, report)).collect()
+    let each = problems.iter().zip(&reports);
+    each.map(|(problem, report)| {
+        let right = report.refused.is_none() && report.outputs.first() == Some(&problem.expected);
+        let layer = report.layers.first().filter(|_| right);
+        let layer = layer.ok_or_else(|| CalibrateError::Wrong { core, layer: problem.name.clone() })?;
+        let cycles = models.iter().map(|m| m.cycles(&layer.opcodes)).collect();
+        Ok(Taken { instructions: layer.instructions, cycles })
+    })
+    .collect()
 }
 
 /// The cycle models of what runs on an emulated core.
@@ -93,29 +135,20 @@ pub(crate) fn models(core: Core) -> Vec<CycleModel> {
     own.into_iter().chain(twin).collect()
 }
 
-fn measured(
-    core: Core,
-    layer: &Planned,
-    problem: &Problem,
-    report: &CaseReport,
-) -> Result<MeasuredLayer, CalibrateError> {
-    let wrong = || CalibrateError::Wrong { core, layer: problem.name.clone() };
-    if report.refused.is_some() || report.outputs.first() != Some(&problem.expected) {
-        return Err(wrong());
-    }
-    let package = Package::check(&problem.package).map_err(|_| wrong())?;
-    let first = package.layers().next().ok_or_else(wrong)?;
-    let (shape, stored) = package_layer(&package, &first).ok_or_else(wrong)?;
-    let run = report.layers.first().ok_or_else(wrong)?;
+/// A layer with what it does and took.
+fn described(layer: &Planned, problem: &Problem, taken: &Taken) -> Option<MeasuredLayer> {
+    let package = Package::check(&problem.package).ok()?;
+    let first = package.layers().next()?;
+    let (shape, stored) = package_layer(&package, &first)?;
     let (kernel, work) = shape.work(&stored);
-    Ok(MeasuredLayer {
+    Some(MeasuredLayer {
         name: problem.name.clone(),
         shape: layer.shape,
         held_out: layer.held_out,
         kernel,
         work,
         form: (stored.form, stored.group),
-        instructions: run.instructions as f64,
-        cycles: models(core).iter().map(|m| m.cycles(&run.opcodes) as f64).collect(),
+        instructions: taken.instructions as f64,
+        cycles: taken.cycles.iter().map(|&n| n as f64).collect(),
     })
 }

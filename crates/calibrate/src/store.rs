@@ -11,14 +11,14 @@ fn cores(core: Core) -> (On, &'static [On]) {
     match core {
         Core::M0 => (On::M0, &[On::M0Plus]),
         Core::M3 => (On::M3, &[]),
-        Core::M4 => (On::M4, &[On::M33]),
+        Core::M4 => (On::M4, &[On::M7, On::M33]),
         Core::M7 => (On::M7, &[]),
         Core::M55 => (On::M55, &[On::M85]),
     }
 }
 
 /// Stores the numbers of a core and of those that run the same code. The M0+ has the same instructions and a timing table
-/// of its own; of the M33 and M85 only the instructions are told by another core, so their error is an estimate.
+/// of its own; of the M7, M33 and M85 only the instructions are told by another core, so their error is an estimate.
 pub fn store(model: &mut CostModel, fit: &CoreFit) {
     let (own, others) = cores(fit.core);
     for &core in [own].iter().chain(others) {

@@ -3,7 +3,8 @@
 use dtmm_graph::{Graph, Node, Op, TensorId};
 
 use crate::Kernel;
-use crate::layer::{Form, Layer, Stored, Window};
+use crate::layer::{Layer, Window};
+use crate::stored::{Form, Stored};
 use crate::work::{Feature, Work};
 
 /// One layer of a graph as the device runs it.
@@ -18,8 +19,12 @@ pub struct LayerShape {
 }
 
 impl LayerShape {
-    /// The kernel and what it does when `mask` tells for each weight whether it is kept, stored in runs of `group` channels.
+    /// The kernel and what it does when `mask` tells for each weight whether it is kept, stored in runs of `group` channels;
+    /// in dense form all are.
     pub fn masked(&self, mask: &[bool], (form, group): (Form, usize)) -> (Kernel, Work) {
+        if form == Form::Dense {
+            return (self.layer.kernel, self.layer.dense_work());
+        }
         let [_, _, channels] = self.layer.dims();
         let runs = mask.chunks(channels.max(1)).flat_map(|row| row.chunks(group.max(1)));
         let kept = runs.map(|run| run.contains(&true));
@@ -123,6 +128,7 @@ mod tests {
         let (kernel, half) = conv.masked(&mask, (Form::Bitmap, 4));
         assert_eq!((kernel, half.get(Feature::RowWholes)), (Kernel::ConvRuns, 4.0 * 54.0));
         assert_eq!(half.get(Feature::TileRuns), 4.0 * 27.0);
+        assert_eq!(conv.masked(&mask, (Form::Dense, 0)), (Kernel::Conv, work));
         assert_eq!(conv.counted(108.0, 27.0).get(Feature::Runs), 16.0 * 27.0);
     }
 }

@@ -6,6 +6,9 @@
 //! the error that they were seen with on layers of other shapes, and whether they were fitted or estimated.
 #![forbid(unsafe_code)]
 
+mod dense;
+mod depthwise;
+mod division;
 mod fit;
 mod layer;
 mod layers;
@@ -13,12 +16,16 @@ mod model;
 mod package;
 mod plain;
 mod scalar;
+mod scratch;
+mod stored;
+mod turn;
 mod vector;
 mod work;
 
 pub use fit::{Fit, Sample, fit};
-pub use layer::{Form, Layer, Stored, Window};
+pub use layer::{Layer, Window};
 pub use layers::{LayerShape, layer_shapes};
 pub use model::{Basis, Coefficients, CoreCosts, CostError, CostModel, FitRecord, Kernel};
 pub use package::{package_layer, package_work};
+pub use stored::{Form, Stored, Stretches};
 pub use work::{Feature, View, Work};

@@ -3,7 +3,8 @@
 use dtmm_format::fwcs::{RunShape, bitmap_runs, gap_runs};
 use dtmm_format::{Linear, Opcode, Package, Params, Weights};
 
-use crate::layer::{Form, Layer, Stored, Window};
+use crate::layer::{Layer, Window};
+use crate::stored::{Form, Stored};
 use crate::{Kernel, Work};
 
 /// The kernel of each layer of a package and what it does, in execution order; `None` for a layer that takes no time.

@@ -1,15 +1,14 @@
 //! What the kernels of the cores with vector instructions do: a table of filters, decoded once, against tiles of four
 //! outputs. Follows `crates/kernels/src/mve`.
 
-use crate::layer::{Form, Layer, Stored, TAKE, Window};
+use crate::layer::Layer;
+use crate::scratch;
+use crate::stored::{Form, Stored, TAKE};
 use crate::work::{Feature, Work};
 
 /// Bytes of a patch and of the filter table that should not be exceeded.
 const PATCH: usize = 1536;
 const TABLE: usize = 3072;
-/// Filters of a depthwise convolution that are computed together, and kernel positions of a vector.
-const BLOCK: usize = 64;
-const POSITIONS: usize = 16;
 
 /// How a convolution is cut into tiles.
 struct Tiles {
@@ -59,6 +58,11 @@ impl Tiles {
         rows
     }
 
+    /// Bytes of a patch, to a multiple of 16.
+    fn patch_bytes(&self) -> usize {
+        if self.columns == 0 { 0 } else { (self.patch[0] * self.patch[1]).next_multiple_of(16) }
+    }
+
     /// Strips of a walk over the image, and tiles.
     fn walk(&self) -> [usize; 2] {
         let [h, w] = self.output;
@@ -82,6 +86,8 @@ fn tile([h, w]: [usize; 2]) -> [usize; 2] {
 struct Decoded {
     /// Four channels at a time are gathered.
     words: bool,
+    /// Equal steps lead from run to run through a kernel row.
+    even: bool,
     /// Stretches and vectors of all filters.
     runs: f64,
     vectors: f64,
@@ -90,7 +96,7 @@ struct Decoded {
 }
 
 impl Decoded {
-    fn new(layer: &Layer, stored: &Stored) -> Self {
+    fn new(layer: &Layer, stored: &Stored, patch: usize) -> Self {
         let ([filters, positions, channels], [kh, kw]) = (layer.dims(), layer.window.kernel);
         let (sparse, joined) = (stored.form != Form::Dense, layer.window.dilation[1] == 1);
         let group = if sparse { stored.group } else { 0 };
@@ -111,22 +117,25 @@ impl Decoded {
             };
             kh * in_row * 3 + 5
         };
-        let table = (most * 4 * filters).min(TABLE).max(most * 4) / 4 + 4;
+        // The least that the kernel takes; it uses all that there is.
+        let least = patch + (most * 4 * filters).min(TABLE).max(most * 4) + 16;
+        let table = (least.max(scratch::rows(layer, group)) - patch) / 4;
         let all = filters as f64;
         let used = if words { 6.0 + 2.0 * stored.word_vectors / all } else { 5.0 + 3.0 * runs / all };
         let fits = ((table - 1 - most.min(table - 1)) as f64 / used).floor() + 1.0;
-        Decoded { words, runs, vectors, passes: (all / fits).ceil().max(1.0) }
+        Decoded { words, even, runs, vectors, passes: (all / fits).ceil().max(1.0) }
     }
 }
 
 /// A convolution.
 pub(crate) fn conv(layer: &Layer, stored: &Stored, work: &mut Work) {
-    let (tiles, decoded) = (Tiles::new(layer), Decoded::new(layer, stored));
+    let tiles = Tiles::new(layer);
+    let decoded = Decoded::new(layer, stored, tiles.patch_bytes());
     let [strips, count] = tiles.walk().map(|n| n as f64);
     let filters = layer.output[2] as f64;
     work.add(Feature::Passes, decoded.passes);
     work.add(Feature::VectorFilters, filters);
-    index(stored, 1.0, work);
+    index(layer, stored, &decoded, work);
     work.add(Feature::VectorTiles, count * decoded.passes);
     let tile_filters = if decoded.words { Feature::WordTileFilters } else { Feature::VectorTileFilters };
     work.add(tile_filters, count * filters);
@@ -138,119 +147,40 @@ pub(crate) fn conv(layer: &Layer, stored: &Stored, work: &mut Work) {
         work.add(Feature::BlankPatchRows, blank);
         work.add(Feature::PatchVectors, (inside + blank) * vectors);
     }
+    work.add(Feature::VectorRuns, decoded.runs);
     if decoded.words {
-        work.add(Feature::VectorRuns, decoded.runs);
-        work.add(Feature::VectorWords, stored.weights / 4.0);
+        work.add(Feature::WordFilters, filters);
+        let [singly, eights, long] =
+            if decoded.even { stored.row_words } else { [stored.weights / 4.0, 0.0, 0.0] };
+        work.add(Feature::VectorWords, singly);
+        work.add(Feature::WordEights, eights);
+        work.add(Feature::LongRuns, long);
         work.add(Feature::VectorTileWords, count * stored.word_vectors);
         return;
     }
-    work.add(Feature::VectorRuns, decoded.runs);
     work.add(Feature::VectorTileRuns, count * decoded.runs);
     work.add(Feature::VectorTileVectors, count * decoded.vectors);
 }
 
-/// Reading the run index so many times.
-fn index(stored: &Stored, times: f64, work: &mut Work) {
-    match stored.form {
-        Form::Dense => {}
-        Form::Bitmap => work.add(Feature::VectorBits, times * stored.bits),
-        Form::Gaps => {
-            work.add(Feature::VectorGaps, times * stored.bits);
-            work.add(Feature::VectorGapKept, times * stored.kept);
-        }
-    }
-}
-
-/// A fully connected layer.
-pub(crate) fn fully_connected(layer: &Layer, stored: &Stored, work: &mut Work) {
-    let (rows, filters, channels) = (layer.pixels(), layer.output[2], layer.input()[2]);
+/// Reading the run index: of small filters at once, of others some runs of a kernel row at a time.
+fn index(layer: &Layer, stored: &Stored, decoded: &Decoded, work: &mut Work) {
+    let ([filters, _, channels], [kh, kw]) = (layer.dims(), layer.window.kernel);
     if stored.form == Form::Dense {
-        let calls = if filters < 4 { filters } else { filters.div_ceil(4) };
-        work.add(Feature::Groups, (rows * calls) as f64);
-        work.add(Feature::VectorTileVectors, (rows * calls * channels.div_ceil(16)) as f64);
         return;
     }
-    let per_filter = channels / stored.group.max(1);
-    let rows = rows as f64;
-    work.add(Feature::Takes, rows * (filters * per_filter.div_ceil(TAKE)) as f64);
-    index(stored, rows, work);
-    work.add(Feature::BusyTakes, rows * stored.busy_takes);
-    // Runs of 16 channels are met one by one, others in stretches.
-    if stored.group == 16 {
-        work.add(Feature::Sixteens, rows * stored.kept);
+    let row = kw * channels.div_ceil(stored.group.max(1));
+    let parts = (filters * kh * row.div_ceil(TAKE)) as f64;
+    let takes = if kh * row <= TAKE { filters as f64 } else { parts };
+    work.add(Feature::VectorParts, parts);
+    if stored.form == Form::Gaps {
+        work.add(Feature::VectorGaps, takes);
+        work.add(Feature::VectorGapKept, stored.kept);
     } else {
-        work.add(Feature::VectorTileRuns, rows * stored.row_runs);
-        work.add(Feature::VectorTileVectors, rows * stored.vectors);
+        work.add(Feature::VectorTakes, takes);
     }
-    let tail = f64::from(u8::from(!channels.is_multiple_of(stored.group.max(1))));
-    work.add(Feature::GroupTails, rows * filters as f64 * tail);
-}
-
-/// A depthwise convolution: of channels with one filter each blocks of channels, else each channel by itself.
-pub(crate) fn depthwise(layer: &Layer, work: &mut Work) {
-    let ([h, w, inputs], [oh, ow, c], window) = (layer.input(), layer.output, layer.window);
-    let own = inputs == c;
-    let span = if own { c } else { c / inputs.max(1) };
-    let pixels = if own { (BLOCK / c.max(1)).min(ow).max(1) } else { 1 };
-    let positions = window.positions();
-    let planes = positions.div_ceil(POSITIONS);
-    let steps = ow.div_ceil(pixels);
-    // Under a stride the windows of pixels computed together are turned one by one.
-    let turned = if window.stride[1] == 1 { pixels } else { 1 };
-    let [edges, edge_parts] = edge_rows(&window, [h, w], [oh, ow], turned);
-    let parts = (0..span).step_by(BLOCK).map(|first| (span - first).min(BLOCK));
-    for count in parts {
-        let times = if own { 1.0 } else { inputs as f64 };
-        let together = count * pixels;
-        let (calls, groups) = (times * (oh * steps) as f64, (together / 4) as f64);
-        let windows = calls * (pixels / turned) as f64;
-        let vectors = if own { (count * turned).div_ceil(16) } else { 1 };
-        work.add(Feature::DepthwiseParts, times);
-        let weights = positions * pixels * count.div_ceil(16);
-        work.add(Feature::TurnedWeights, times * weights as f64);
-        work.add(Feature::VectorFilters, times * together as f64);
-        work.add(Feature::Windows, windows);
-        work.add(Feature::EdgeParts, times * edge_parts);
-        work.add(
-            Feature::EdgeRows,
-            times * if planes > 1 { (oh * steps * window.kernel[0]) as f64 } else { edges },
-        );
-        work.add(Feature::TurnedTaps, windows * positions as f64);
-        work.add(Feature::TurnedVectors, windows * (positions * vectors) as f64);
-        work.add(Feature::VectorTiles, calls);
-        work.add(Feature::Groups, calls * groups);
-        work.add(Feature::GroupPlanes, calls * groups * (planes - 1) as f64);
-        work.add(Feature::GroupTails, calls * f64::from(u8::from(!together.is_multiple_of(4))));
+    // Where runs do not follow each other evenly, each is looked at.
+    if !decoded.even {
+        work.add(Feature::VectorBits, stored.row_bits);
+        work.add(Feature::UnevenRuns, stored.kept);
     }
-}
-
-/// Kernel rows of the windows that are not wholly inside the input, and the parts in which those rows are turned.
-fn edge_rows(window: &Window, size: [usize; 2], output: [usize; 2], pixels: usize) -> [f64; 2] {
-    let [rows, columns] = [0, 1].map(|axis| {
-        (0..output[axis]).map(move |at| window.covered(axis, at, size[axis])).collect::<Vec<_>>()
-    });
-    let [kh, kw] = window.kernel;
-    let mut counts = [0; 2];
-    for (covered_rows, left) in
-        rows.iter().flat_map(|r| (0..output[1]).step_by(pixels).map(move |left| (*r, left)))
-    {
-        let first = left.min(output[1] - pixels.min(output[1]));
-        let last = first + pixels - 1;
-        let whole = columns[first] == kw && columns[last] == kw;
-        if covered_rows == kh && whole {
-            continue;
-        }
-        // Rows of padding are turned at once.
-        let parts = match (whole, pixels) {
-            (true, _) => 1,
-            (false, 1) => {
-                let before = window.padding[1] > first * window.stride[1];
-                1 + usize::from(before) + usize::from(columns[first] + usize::from(before) < kw)
-            }
-            (false, _) => kw + 2,
-        };
-        counts[0] += kh;
-        counts[1] += kh - covered_rows + covered_rows * parts;
-    }
-    counts.map(|n| n as f64)
 }

@@ -23,8 +23,10 @@ pub enum Feature {
     Pixels,
     /// Inputs of a call that takes several.
     Operands,
-    /// Output elements times the bits of an element's number, which is divided into row, column and channel.
-    Positions,
+    /// Elements in rows of a border.
+    BorderRows,
+    /// Other elements of a border.
+    BorderColumns,
     /// Output elements where an input is repeated.
     Repeated,
     /// Output pixels where an input is repeated.
@@ -43,6 +45,38 @@ pub enum Feature {
     Pieces,
     /// Channels behind the last whole four of a pixel or stretch.
     Tails,
+    /// Rows of a window, over all output pixels.
+    WindowLines,
+    /// Pixels of a window, over all output pixels.
+    WindowPixels,
+    /// Vectors of 16 elements of these.
+    WindowVectors,
+    /// Rows of a window, over all vectors of 4 elements.
+    QuadRows,
+    /// Whole fours of channels, over all pixels of all windows.
+    TapQuads,
+    /// Channels behind those, over all pixels of all windows.
+    TapTails,
+    /// Stretches of at least four pixels in the rows of windows, over all elements.
+    LongStretches,
+    /// Whole fours of pixels in stretches.
+    StretchFours,
+    /// Pixels behind those.
+    StretchRests,
+    /// Words of memory filled.
+    FilledWords,
+    /// Bytes of memory filled one by one.
+    FilledBytes,
+    /// Takes of a bitmap, some runs at a time.
+    BitTakes,
+    /// Those that are too near its end for a word.
+    LastTakes,
+    /// Bytes that these read one by one.
+    LastBytes,
+    /// Takes of a gap index.
+    GapTakes,
+    /// Stored runs met by those.
+    GapRuns,
 
     /// Rows of outputs.
     Rows,
@@ -82,24 +116,14 @@ pub enum Feature {
     RowPaddedTails,
     /// Kernel rows, over all rows of outputs.
     RowKernelRows,
-    /// Takes of the run index for dot products.
+    /// Runs of full length taken from the index together, for dot products.
     DotTakes,
-    /// Those with a stored run.
+    /// Those with a stored run, and runs taken by themselves.
     DotBusyTakes,
-    /// Filters with a run that is not one of several.
+    /// Runs that are not one of several.
     DotRests,
-    /// Such runs that are stored.
+    /// Those that are stored.
     DotRestRuns,
-    /// Such runs with channels behind the last whole block.
-    DotTailRuns,
-    /// Runs of dot products.
-    DotRuns,
-    /// Runs of dot products that are no whole fours of blocks.
-    DotTailed,
-    /// Blocks of four channels of dot products.
-    DotBlocks,
-    /// Blocks of dot products behind the last whole four of a run.
-    DotTailBlocks,
     /// Channels of dot products behind the last whole block of a run.
     DotTailChannels,
     /// Blocks of four channels made ready.
@@ -118,6 +142,8 @@ pub enum Feature {
     DepthTailTaps,
     /// Channels behind the last whole block.
     DepthTails,
+    /// Multiply-accumulates with padding.
+    BlankMacs,
 
     /// Planes of four channels filled.
     Planes,
@@ -135,6 +161,16 @@ pub enum Feature {
     TileBlocks,
     /// Blocks behind the last whole four of a run.
     TileTailBlocks,
+    /// Runs of dot products of one block.
+    DotSingles,
+    /// Longer ones.
+    DotRuns,
+    /// Those that are no whole fours of blocks.
+    DotTailed,
+    /// Blocks of four channels of the longer ones.
+    DotBlocks,
+    /// Blocks behind the last whole four of a run.
+    DotTailBlocks,
 
     /// Planes of two channels filled.
     PairPlanes,
@@ -158,19 +194,44 @@ pub enum Feature {
     IdleTileRuns,
     /// Blocks met by those.
     IdleTileBlocks,
+    /// Runs of dot products.
+    PairDotRuns,
+    /// Blocks of four channels of dot products.
+    PairDotBlocks,
+
+    /// Divisions whose quotient is not 0.
+    Divisions,
+    /// Divisions whose quotient is 0.
+    ZeroDivisions,
+    /// Bits of quotients that are found one after another.
+    DivisionSteps,
+    /// Runs that are not stored and passed on the way to a stored one.
+    DotPassed,
 
     /// Filters decoded.
     VectorFilters,
-    /// Bits of a bitmap read.
+    /// Filters decoded word by word.
+    WordFilters,
+    /// Parts of kernel rows whose runs are decoded together.
+    VectorParts,
+    /// Takes of a bitmap.
+    VectorTakes,
+    /// Runs looked at one by one.
     VectorBits,
-    /// Runs of a gap index passed.
+    /// Stored ones of those.
+    UnevenRuns,
+    /// Takes of a gap index.
     VectorGaps,
     /// Stored runs of a gap index.
     VectorGapKept,
     /// Runs decoded.
     VectorRuns,
-    /// Words of four weights decoded.
+    /// Words of four weights decoded one by one.
     VectorWords,
+    /// Eights of such words decoded at once.
+    WordEights,
+    /// Runs that have some.
+    LongRuns,
     /// Times that the image is walked.
     Passes,
     /// Patches copied.
@@ -201,14 +262,22 @@ pub enum Feature {
     Sixteens,
     /// Blocks of depthwise channels.
     DepthwiseParts,
-    /// Vectors of depthwise weights turned.
+    /// Kernel positions of depthwise weights turned.
     TurnedWeights,
+    /// Vectors of these.
+    TurnedWeightVectors,
+    /// Vectors of turned weights.
+    TurnPlanes,
     /// Depthwise windows turned.
     Windows,
-    /// Rows of depthwise windows that reach into padding.
+    /// Rows of depthwise windows that are turned by themselves.
     EdgeRows,
-    /// Parts of such rows turned by themselves.
+    /// Kernel positions of the windows of several pixels that are turned by themselves.
+    EdgeColumns,
+    /// Parts of depthwise windows turned at once.
     EdgeParts,
+    /// What these are cut into where a vector of positions ends.
+    EdgePieces,
     /// Kernel positions of depthwise windows turned.
     TurnedTaps,
     /// Vectors of depthwise windows turned.
@@ -217,14 +286,18 @@ pub enum Feature {
     Groups,
     /// The same, times the vectors of a window.
     GroupPlanes,
-    /// Groups that do not fill four channels by themselves.
+    /// Groups that do not fill four channels by themselves, and runs of such layers that are shorter than the others.
     GroupTails,
+    /// Stored ones of the latter.
+    TailRuns,
 }
 
 /// How the kernels of a core are built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum View {
-    /// Two outputs in one multiplication: Armv6-M and Armv7-M.
+    /// Two outputs in one multiplication, and no instruction that divides: Armv6-M.
+    Small,
+    /// Two outputs in one multiplication: Armv7-M.
     Pairs,
     /// Two multiplications in one instruction: Armv7E-M, and Armv8-M with DSP instructions.
     Dual,
@@ -239,7 +312,8 @@ impl Feature {
             f if f < Feature::Rows => true,
             f if f < Feature::Planes => view != View::Vector,
             f if f < Feature::PairPlanes => view == View::Dual,
-            f if f < Feature::VectorFilters => view == View::Pairs,
+            f if f < Feature::Divisions => matches!(view, View::Small | View::Pairs),
+            f if f < Feature::VectorFilters => view == View::Small,
             _ => view == View::Vector,
         }
     }

@@ -1,8 +1,8 @@
 //! `calibrate`: the cost model's numbers from layers on emulated cores.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use dtmm_calibrate::{CalibrateError, CoreFit, Size};
+use dtmm_calibrate::{CalibrateError, CoreFit, Kept, Size};
 use dtmm_cost::{CostModel, FitRecord};
 use dtmm_emulate::Core;
 use dtmm_report::{CalibrateReport, CalibratedCore, CalibratedKernel};
@@ -18,6 +18,8 @@ pub struct CalibrateRequest {
     pub quick: bool,
     /// Seed of shapes, masks and of which shapes are held out.
     pub seed: u64,
+    /// Where measurements are kept: what it holds of the same kernels is not measured again.
+    pub measurements: Option<PathBuf>,
     /// Where the model with the new numbers goes.
     pub output: Option<PathBuf>,
 }
@@ -29,8 +31,9 @@ pub struct CalibrateRequest {
 pub fn calibrate(request: &CalibrateRequest, progress: &dyn Progress) -> Result<CalibrateReport, Error> {
     let mut model = CostModel::builtin();
     let mut cores = Vec::with_capacity(request.cores.len());
+    let mut kept = kept(request.measurements.as_deref())?;
     for &core in &request.cores {
-        let fit = one(core, request, progress)?;
+        let fit = one(core, request, &mut kept, progress)?;
         dtmm_calibrate::store(&mut model, &fit);
         cores.push(described(&fit));
     }
@@ -42,7 +45,18 @@ pub fn calibrate(request: &CalibrateRequest, progress: &dyn Progress) -> Result<
     Ok(CalibrateReport { seed: request.seed, written, cores })
 }
 
-fn one(core: Core, request: &CalibrateRequest, progress: &dyn Progress) -> Result<CoreFit, Error> {
+fn kept(path: Option<&Path>) -> Result<Kept, Error> {
+    let Some(path) = path else { return Ok(Kept::nothing()) };
+    files::make_folder_of(path)?;
+    Kept::open(path).map_err(|source| Error::Write { path: path.to_owned(), source })
+}
+
+fn one(
+    core: Core,
+    request: &CalibrateRequest,
+    kept: &mut Kept,
+    progress: &dyn Progress,
+) -> Result<CoreFit, Error> {
     let size = if request.quick { Size::Quick } else { Size::Full };
     let mut begun = false;
     let mut tell = |done: usize, all: usize| {
@@ -53,8 +67,8 @@ fn one(core: Core, request: &CalibrateRequest, progress: &dyn Progress) -> Resul
         progress.advance(done as u64, "");
         !progress.interrupted()
     };
-    let fit =
-        dtmm_calibrate::calibrate(core, size, request.seed, &mut tell).map_err(|e| failed(e, request))?;
+    let fit = dtmm_calibrate::calibrate(core, size, request.seed, kept, &mut tell)
+        .map_err(|e| failed(e, request))?;
     progress.end(&format!("{} layers", fit.layers.len()));
     Ok(fit)
 }
@@ -68,8 +82,12 @@ fn failed(error: CalibrateError, request: &CalibrateRequest) -> Error {
             found: format!("another one: {layer}"),
             help: "report this layer; its time would mean nothing".into(),
         },
+        CalibrateError::Keep(source) => {
+            Error::Write { path: request.measurements.clone().unwrap_or_default(), source }
+        }
         CalibrateError::Interrupted => {
-            Error::Interrupted { path: request.output.clone().unwrap_or_else(|| "no file".into()) }
+            let path = request.measurements.as_ref().or(request.output.as_ref());
+            Error::Interrupted { path: path.cloned().unwrap_or_else(|| "no file".into()) }
         }
     }
 }

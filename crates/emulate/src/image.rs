@@ -20,6 +20,17 @@ pub(crate) fn firmware(core: Core, machine: &Machine) -> Result<PathBuf, Emulate
     Ok(target_dir.join(core.target()).join("release/dtmm-firmware"))
 }
 
+/// The bytes of the image that [`crate::run`] starts on the core's largest machine. What was counted stays true as long as
+/// they do.
+///
+/// # Errors
+/// What is missing to build it.
+pub fn image(core: Core) -> Result<Vec<u8>, EmulateError> {
+    let machine = core.machines().last().ok_or(EmulateError::Report("no machine"))?;
+    let path = firmware(core, machine)?;
+    std::fs::read(&path).map_err(|source| EmulateError::File { path, source })
+}
+
 /// The runtime as a static library for C, with these operator families (features of `dtmm-runtime`).
 ///
 /// # Errors

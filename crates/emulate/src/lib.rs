@@ -29,7 +29,7 @@ mod sources;
 pub use counts::OpcodeCount;
 pub use cycles::CycleModel;
 pub use error::EmulateError;
-pub use image::static_library;
+pub use image::{image, static_library};
 pub use machine::{Core, Machine, UnknownCore};
 pub use qemu::run_image;
 pub use report::{CaseReport, LayerRun, checksum};

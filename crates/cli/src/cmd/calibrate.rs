@@ -21,6 +21,10 @@ pub struct Cmd {
     /// Measure a third of the layers
     #[arg(long)]
     quick: bool,
+    /// Keep measurements in this file, and take from it what was measured of the same kernels before: a calibration that was
+    /// cut off goes on where it was
+    #[arg(long, value_name = "FILE")]
+    measurements: Option<PathBuf>,
     /// Write the model with the new numbers (crates/cost/data/model.json is the one that is built in)
     #[arg(short, long, value_name = "MODEL.json")]
     output: Option<PathBuf>,
@@ -32,6 +36,7 @@ impl Cmd {
             cores: self.core.cores(),
             quick: self.quick,
             seed: common.seed,
+            measurements: self.measurements.clone(),
             output: self.output.clone(),
         };
         output::print(common, &dtmm::calibrate(&request, progress)?)

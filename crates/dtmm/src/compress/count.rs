@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use dtmm_boards::Core;
 use dtmm_cost::{CostModel, Form, Kernel, Layer, LayerShape, Stored, Work, layer_shapes};
 use dtmm_graph::{Graph, Masks, TensorId, transform};
-use dtmm_pack::{LayerSize, SizeModel, StorageForm};
+use dtmm_pack::{LayerRow, LayerSize, PackResult, SizeModel, StorageForm};
 use dtmm_prune::{Arena, ArenaTensor, Cycles, Index, LayerCycles, Method, StoredLayer, prunable_layers};
 
 use crate::Error;
@@ -46,6 +46,14 @@ impl Counted {
             Some(stored) => listed(graph, size.dense_total, stored),
         };
         Ok(Counted { flash, index, storage, ram, layers })
+    }
+
+    /// The same with the layers of a finished package, whose storage forms may be faster ones than the smallest.
+    pub fn in_package(self, packed: &PackResult, work: Vec<Option<(Kernel, Work)>>) -> Self {
+        let layer = |(row, work): (&LayerRow, Option<(Kernel, Work)>)| {
+            work.map(|(kernel, work)| LayerCost { name: row.name.clone(), kernel, work })
+        };
+        Counted { layers: packed.layers.iter().zip(work).filter_map(layer).collect(), ..self }
     }
 
     /// Cycles of one inference.

@@ -1,6 +1,6 @@
 //! The last stages: quantize, pack, measure, write.
 
-use dtmm_cost::layer_shapes;
+use dtmm_cost::{layer_shapes, package_work};
 use dtmm_graph::{Data, Graph};
 use dtmm_pack::{LayerRow as PackedRow, PackResult, StorageChoice};
 use dtmm_report::{Accuracy, CompressReport, DatasetInfo, Flash, LayerRow, Quantization, Ram, Versions};
@@ -77,6 +77,17 @@ pub fn measure(job: &Job, packed: &PackResult) -> Result<f64, Error> {
     int8::measured("package accuracy", &host, &job.test, &job.input, job.request.threads, job.progress)
 }
 
+/// What the result takes: as the package has it where the package can store what the method counts.
+fn counted(job: &Job, tuned: &Tuned, packed: &PackResult) -> Result<Counted, Error> {
+    let counted = Counted::of(&tuned.graph, &tuned.masks, job.request.scheduler)?;
+    if !job.request.scheduler.has_package() {
+        return Ok(counted);
+    }
+    let fail = |source| Error::Package { path: job.request.model.clone(), source };
+    let work = host(job, &packed.bytes)?.with_package(package_work).map_err(fail)?;
+    Ok(counted.in_package(packed, work))
+}
+
 pub fn report(
     job: &Job,
     tuned: &Tuned,
@@ -85,7 +96,7 @@ pub fn report(
     seconds: f64,
 ) -> Result<CompressReport, Error> {
     let method = job.request.scheduler;
-    let counted = Counted::of(&tuned.graph, &tuned.masks, method)?;
+    let counted = counted(job, tuned, packed)?;
     let mut layers = layer_rows(job, tuned, packed);
     explain::layers(job, tuned, &counted, &mut layers)?;
     let own = |bytes: usize| if method.has_package() { packed.bytes.len() } else { bytes };
