@@ -22,7 +22,7 @@ pub(crate) fn rows(layer: &Layer, group: usize) -> usize {
     let dual = (outputs + overhang) * phases * CELL * blocks / 4;
     let pairs = (half + overhang) * phases * CELL * blocks * (BLOCK / PAIR) / 4;
     let columns = (outputs - 1) * stride + reach + 1;
-    let host = (columns * channels).next_multiple_of(2) / 2;
+    let host = (columns * channels).div_ceil(2);
     let groups = if group == 0 { 1 } else { channels.div_ceil(group) };
     let runs = 2 * (positions * groups.div_ceil(2) + 1);
     let whole = channels.is_multiple_of(BLOCK) && (group >= channels || group.is_multiple_of(BLOCK));

@@ -63,8 +63,6 @@ pub enum Normalisation {
     LayerMean,
     /// Divided by the root of the layer's mean squared score.
     LayerRms,
-    /// Each score over the sum of the scores that are at least as large (layer-adaptive, as LAMP of Lee et al. 2021).
-    Lamp,
 }
 
 impl Importance {
@@ -101,13 +99,20 @@ impl Importance {
         Self::fisher(graph, &smooth)
     }
 
-    /// Layer-adaptive magnitude: w² over the sum of all w² of the layer that are at least as large (LAMP, Lee et al.
-    /// 2021). Needs no data, and no layer is emptied before the others.
+    /// Layer-adaptive magnitude (LAMP, Lee et al. 2021) of units of `grain`: the w² of a unit over those of all units of
+    /// the layer that have at least as much, each weight with its part. Needs no data, and no layer is emptied before the
+    /// others. `grain` is the smallest unit that may be pruned: one large weight then counts as what it is in its unit.
     ///
     /// # Errors
     /// [`ImportanceError::NotFinite`].
-    pub fn lamp(graph: &Graph) -> Result<Self, ImportanceError> {
-        Ok(Self::magnitude_l2(graph)?.normalised(Normalisation::Lamp))
+    pub fn lamp(graph: &Graph, grain: UnitKind) -> Result<Self, ImportanceError> {
+        let mut squares = Self::magnitude_l2(graph)?;
+        for layer in prunable_layers(graph) {
+            if let Some(scores) = squares.scores.get_mut(&layer.weights) {
+                lamp(scores, &layer.layout, grain);
+            }
+        }
+        Ok(squares)
     }
 
     /// |w|.
@@ -182,7 +187,6 @@ fn normalise(scores: &mut [f32], how: Normalisation) {
     let n = scores.len().max(1) as f64;
     let divisor = match how {
         Normalisation::None => return,
-        Normalisation::Lamp => return lamp(scores),
         Normalisation::LayerMean => scores.iter().map(|&s| f64::from(s)).sum::<f64>() / n,
         Normalisation::LayerRms => (scores.iter().map(|&s| f64::from(s).powi(2)).sum::<f64>() / n).sqrt(),
     };
@@ -191,13 +195,18 @@ fn normalise(scores: &mut [f32], how: Normalisation) {
     }
 }
 
-fn lamp(scores: &mut [f32]) {
-    let mut order: Vec<usize> = (0..scores.len()).collect();
-    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
+fn lamp(scores: &mut [f32], layout: &WeightLayout, grain: UnitKind) {
+    let units = layout.unit_sums(grain, scores);
+    let mut order: Vec<usize> = (0..units.len()).collect();
+    order.sort_by(|&a, &b| units[b].total_cmp(&units[a]).then(a.cmp(&b)));
+    let mut at_least = vec![0.0; units.len()];
     let mut above = 0.0;
-    for i in order {
-        above += f64::from(scores[i]);
-        scores[i] = if above > 0.0 { (f64::from(scores[i]) / above) as f32 } else { 0.0 };
+    for unit in order {
+        above += units[unit];
+        at_least[unit] = above;
+    }
+    for (e, score) in scores.iter_mut().enumerate().filter(|(_, s)| **s > 0.0) {
+        *score = (f64::from(*score) / at_least[layout.unit_of(grain, e)]) as f32;
     }
 }
 
@@ -262,7 +271,9 @@ mod tests {
         assert_eq!(Importance::magnitude_l1(&g).unwrap().scores[&w], [1.0, 2.0, 3.0, 0.0]);
         let l2 = Importance::magnitude_l2(&g).unwrap();
         assert_eq!(l2.scores[&w], [1.0, 4.0, 9.0, 0.0]);
-        assert_eq!(l2.normalised(Normalisation::Lamp).scores[&w], [1.0 / 14.0, 4.0 / 13.0, 1.0, 0.0]);
+        let lamp = |grain| Importance::lamp(&g, grain).unwrap().scores[&w].clone();
+        assert_eq!(lamp(UnitKind::Weight), [1.0 / 14.0, 4.0 / 13.0, 1.0, 0.0]);
+        assert_eq!(lamp(UnitKind::Filterlet), [1.0 / 14.0, 4.0 / 14.0, 1.0, 0.0]);
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub struct Cmd {
     /// Rounds of gradual pruning
     #[arg(long, default_value_t = 4, value_name = "N")]
     rounds: usize,
-    /// What decides which weights go: lamp (layer-adaptive magnitude), l1 (magnitude over the layer's mean), taylor
+    /// What decides which weights go: lamp (layer-adaptive magnitude of the units), l1 (magnitude over the layer's mean), taylor
     /// (|w g|, mean gradient), fisher (w^2 g^2), factored-fisher, chip (independence of feature maps, for filter-only)
     #[arg(long, value_parser = args::importance, default_value = "lamp", value_name = "KIND")]
     importance: ImportanceKind,

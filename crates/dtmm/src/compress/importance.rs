@@ -20,7 +20,7 @@ pub fn importance(job: &Job, before: &Tuned, k: usize) -> Result<Importance, Err
     if k > 0 || before.plan != PrunePlan::default() {
         return scores(job, before, k);
     }
-    job.shared.importance(job.request.importance, || scores(job, before, k))
+    job.shared.importance((job.request.importance, job.request.grain()), || scores(job, before, k))
 }
 
 fn scores(job: &Job, before: &Tuned, k: usize) -> Result<Importance, Error> {
@@ -48,7 +48,7 @@ fn scores(job: &Job, before: &Tuned, k: usize) -> Result<Importance, Error> {
         }
         ImportanceKind::Fisher => Importance::fisher(graph, &squares()?),
         ImportanceKind::FactoredFisher => Importance::fisher_factored(graph, &squares()?),
-        ImportanceKind::Lamp => Importance::lamp(graph),
+        ImportanceKind::Lamp => Importance::lamp(graph, job.request.grain()),
         ImportanceKind::L1 => Importance::magnitude_l1(graph).map(|i| i.normalised(Normalisation::LayerMean)),
     };
     scores.map_err(|source| Error::Importance { model: job.graph.name.clone(), source })

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use dtmm_data::{Dataset, Samples, Splits};
 use dtmm_graph::Preprocessing;
-use dtmm_prune::Method;
+use dtmm_prune::{Method, UnitKind};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -21,7 +21,7 @@ pub enum ImportanceKind {
     Fisher,
     /// Fisher with the squared gradients averaged over filters and input channels.
     FactoredFisher,
-    /// Layer-adaptive magnitude; needs no data.
+    /// Layer-adaptive magnitude of the smallest units that may be pruned; needs no data.
     Lamp,
     /// Magnitude relative to the layer's mean magnitude; needs no data.
     L1,
@@ -98,6 +98,20 @@ pub struct CompressRequest {
 }
 
 impl CompressRequest {
+    /// The smallest unit that the scheduler may prune.
+    pub(super) fn grain(&self) -> UnitKind {
+        match (self.scheduler, self.units.groups.first()) {
+            (Method::Lagrangian | Method::Uniform, Some(&group)) => UnitKind::SubFilterlet(group),
+            (Method::Lagrangian | Method::Uniform | Method::Anneal { .. }, _) if self.units.filterlets => {
+                UnitKind::Filterlet
+            }
+            (Method::Lagrangian | Method::Uniform | Method::Anneal { .. } | Method::FilterOnly, _) => {
+                UnitKind::Filter
+            }
+            _ => UnitKind::Weight,
+        }
+    }
+
     /// Refuses flags that contradict each other.
     pub(super) fn check(&self) -> Result<(), Error> {
         let wrong = |what: &str, expected: &str, found: String, help: &str| {

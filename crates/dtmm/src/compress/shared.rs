@@ -4,7 +4,7 @@ use std::cell::{OnceCell, RefCell};
 
 use dtmm_data::Splits;
 use dtmm_graph::{Graph, Preprocessing};
-use dtmm_prune::Importance;
+use dtmm_prune::{Importance, UnitKind};
 
 use super::request::ImportanceKind;
 use crate::Error;
@@ -20,14 +20,17 @@ pub struct Shared {
     /// The model with batch norms.
     pub trainable: OnceCell<Graph>,
     /// Scores of the unpruned model.
-    importances: RefCell<Vec<(ImportanceKind, Importance)>>,
+    importances: RefCell<Vec<(Scored, Importance)>>,
 }
+
+/// What scores are of, and the smallest unit that may be pruned.
+type Scored = (ImportanceKind, UnitKind);
 
 impl Shared {
     /// The scores of the unpruned model, computed by the first who asks.
     pub fn importance(
         &self,
-        kind: ImportanceKind,
+        kind: Scored,
         compute: impl FnOnce() -> Result<Importance, Error>,
     ) -> Result<Importance, Error> {
         if let Some((_, known)) = self.importances.borrow().iter().find(|k| k.0 == kind) {
