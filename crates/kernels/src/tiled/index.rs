@@ -102,25 +102,22 @@ impl<'a> Index<'a> {
         Some(())
     }
 
+    /// Each byte takes one step, however many runs are not stored.
     #[inline(always)]
     fn read_gaps(&mut self) -> (u32, usize) {
-        let (mut bits, mut held) = (0, 0usize);
-        while held < 32 {
-            if self.absent == 0 && !self.stored {
-                // Behind the last byte nothing is stored.
-                let gap = self.byte().map(|gap| gap as usize);
-                (self.absent, self.stored) = (gap.unwrap_or(usize::MAX), gap.is_some_and(|gap| gap < 255));
+        let (mut bits, mut at) = (0, self.absent);
+        while at < 32 {
+            if self.stored {
+                bits |= 1 << (at & 31);
+                at = at.wrapping_add(1);
             }
-            let step = self.absent.min(32usize.wrapping_sub(held));
-            self.absent = self.absent.wrapping_sub(step);
-            held = held.wrapping_add(step);
-            if held < 32 && self.absent == 0 && self.stored {
-                bits |= 1 << (held & 31);
-                held = held.wrapping_add(1);
-                self.stored = false;
-            }
+            // Behind the last byte nothing is stored.
+            let gap = self.byte().map(|gap| gap as usize);
+            self.stored = gap.is_some_and(|gap| gap < 255);
+            at = gap.map_or(usize::MAX, |gap| at.wrapping_add(gap));
         }
-        (bits, held)
+        self.absent = at.wrapping_sub(32);
+        (bits, 32)
     }
 
     #[inline(always)]

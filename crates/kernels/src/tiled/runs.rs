@@ -209,27 +209,36 @@ fn list_groups(
     runs: &mut [Run],
 ) -> Option<[usize; 2]> {
     let mut list = List { runs, len: 0, end: usize::MAX };
-    let (groups, mut used) = (channels.div_ceil(group.max(1)), 0usize);
-    for tap in taps {
-        let mut first = 0usize;
-        while first < groups {
-            let (mut bits, n) = index.take_some(groups.wrapping_sub(first));
-            if n == 0 {
-                return None;
-            }
-            while bits != 0 {
-                // Neighbouring groups are one run.
-                let lowest = bits.trailing_zeros();
-                let stored = (bits >> (lowest & 31)).trailing_ones() as usize;
-                let channel = first.wrapping_add(lowest as usize).wrapping_mul(group);
-                let len = group.wrapping_mul(stored).min(channels.wrapping_sub(channel));
-                let offset = (channel >> place.block_bits).wrapping_mul(place.pitch);
-                list.push(place, offset.wrapping_add(*tap as usize), len >> place.block_bits)?;
-                used = used.wrapping_add(len);
-                bits &= bits.wrapping_add(1 << (lowest & 31));
-            }
-            first = first.wrapping_add(n);
+    let (groups, mut used) = (channels.div_ceil(group.max(1)).max(1), 0usize);
+    let mut left = groups.wrapping_mul(taps.len());
+    let mut taps = taps.iter();
+    // The next group, counted from the first one at position `tap`.
+    let (mut tap, mut at) = (*taps.next()?, 0usize);
+    while left > 0 {
+        let (mut bits, n) = index.take_some(left);
+        if n == 0 {
+            return None;
         }
+        left = left.wrapping_sub(n);
+        let mut behind = at.wrapping_add(n);
+        while bits != 0 {
+            let absent = bits.trailing_zeros();
+            bits >>= absent & 31;
+            at = at.wrapping_add(absent as usize);
+            while at >= groups {
+                (tap, at, behind) = (*taps.next()?, at.wrapping_sub(groups), behind.wrapping_sub(groups));
+            }
+            // Neighbouring groups are one run.
+            let stored = (bits.trailing_ones() as usize).min(groups.wrapping_sub(at));
+            let channel = at.wrapping_mul(group);
+            let len = group.wrapping_mul(stored).min(channels.wrapping_sub(channel));
+            let offset = (channel >> place.block_bits).wrapping_mul(place.pitch);
+            list.push(place, offset.wrapping_add(tap as usize), len >> place.block_bits)?;
+            used = used.wrapping_add(len);
+            at = at.wrapping_add(stored);
+            bits = bits >> (stored.wrapping_sub(1) & 31) >> 1;
+        }
+        at = behind;
     }
     *list.runs.get_mut(list.len)? = END;
     Some([list.len.wrapping_add(1), used])
