@@ -108,57 +108,73 @@ impl<'a> Decoder<'a> {
         match (again, w.padded.is_empty()) {
             (true, true) => {}
             (true, false) => self.pad(w)?,
-            (false, true) => self.list(w)?,
-            (false, false) => self.list_padded(w)?,
+            (false, _) => self.list(w)?,
         }
         let (geometry, rows, [runs, used]) = (w.geometry, w.rows, w.listed);
         let weights = if w.padded.is_empty() { self.take(used)? } else { w.padded.get(..used)? };
         Some(Filter { geometry, rows, runs: w.runs.get(..runs)?, weights })
     }
 
-    /// Lists the runs of a filter whose weights are used where they are.
+    /// Lists the runs of a filter. Weights that need zeros between them are taken and copied.
     #[inline(never)]
     fn list(&mut self, w: &mut Workspace<'_>) -> Option<()> {
         let channels = w.geometry.input.c;
-        w.listed = if self.group >= channels && w.place.whole {
+        w.listed = if self.group >= channels && w.place.whole && w.padded.is_empty() {
             let runs = list_positions(&mut self.index, w.taps, channels >> w.place.block_bits, w.runs)?;
             [runs, runs.wrapping_sub(1).wrapping_mul(channels)]
         } else {
-            list_groups(&mut self.index, w.taps, [channels, self.group], &w.place, w.runs)?
+            self.list_groups(w)?
         };
         Some(())
     }
 
-    /// Lists the runs of a filter whose weights are copied between zeros, and takes the weights.
-    #[inline(never)]
-    fn list_padded(&mut self, w: &mut Workspace<'_>) -> Option<()> {
-        let (channels, blocks) = (w.geometry.input.c, w.geometry.blocks);
-        let (mut listed, mut used) = (0usize, 0usize);
-        for tap in w.taps {
-            let end = used.wrapping_add(blocks.wrapping_mul(BLOCK));
-            let mut to = w.padded.get_mut(used..end)?;
-            let (mut left, mut any) = (channels, false);
-            while left > 0 {
-                let len = self.group.min(left);
-                left = left.wrapping_sub(len);
-                let mut run: &[i8] = &[];
-                if self.index.stored()? {
-                    (run, any) = (self.take(len)?, true);
-                }
-                let (now, rest) = to.split_at_mut_checked(if left > 0 { len } else { to.len() })?;
-                if any || left > 0 {
-                    pad(now, run);
-                }
-                to = rest;
+    /// Lists the stored ones of a filter's groups; the number of runs and of weights.
+    #[inline(always)]
+    fn list_groups(&mut self, w: &mut Workspace<'_>) -> Option<[usize; 2]> {
+        let (channels, group, place) = (w.geometry.input.c, self.group, &w.place);
+        let mut list = List { runs: &mut *w.runs, len: 0, end: usize::MAX };
+        let (groups, mut used) = (channels.div_ceil(group.max(1)).max(1), 0usize);
+        let mut left = groups.wrapping_mul(w.taps.len());
+        let mut taps = w.taps.iter();
+        // The next group, counted from the first one at position `tap`.
+        let (mut tap, mut at) = (*taps.next()?, 0usize);
+        while left > 0 {
+            let (mut bits, n) = self.index.take_some(left);
+            if n == 0 {
+                return None;
             }
-            if any {
-                *w.runs.get_mut(listed).filter(|_| w.place.whole)? = [*tap, blocks as u32];
-                (listed, used) = (listed.wrapping_add(1), end);
+            left = left.wrapping_sub(n);
+            let mut behind = at.wrapping_add(n);
+            while bits != 0 {
+                let absent = bits.trailing_zeros();
+                bits >>= absent & 31;
+                at = at.wrapping_add(absent as usize);
+                while at >= groups {
+                    (tap, at, behind) = (*taps.next()?, at.wrapping_sub(groups), behind.wrapping_sub(groups));
+                }
+                // Neighbouring groups are one run.
+                let stored = (bits.trailing_ones() as usize).min(groups.wrapping_sub(at));
+                let channel = at.wrapping_mul(group);
+                let len = group.wrapping_mul(stored).min(channels.wrapping_sub(channel));
+                if w.padded.is_empty() {
+                    let offset = (channel >> place.block_bits).wrapping_mul(place.pitch);
+                    list.push(place, offset.wrapping_add(tap as usize), len >> place.block_bits)?;
+                    used = used.wrapping_add(len);
+                } else {
+                    used = list.copy(
+                        place,
+                        w.padded,
+                        [tap as usize, w.geometry.blocks, channel],
+                        self.take(len)?,
+                    )?;
+                }
+                at = at.wrapping_add(stored);
+                bits = bits >> (stored.wrapping_sub(1) & 31) >> 1;
             }
+            at = behind;
         }
-        *w.runs.get_mut(listed)? = END;
-        w.listed = [listed.wrapping_add(1), used];
-        Some(())
+        *list.runs.get_mut(list.len)? = END;
+        Some([list.len.wrapping_add(1), used])
     }
 
     /// Copies the weights of a dense filter between zeros, and takes them.
@@ -199,51 +215,6 @@ fn list_positions(index: &mut Index<'_>, taps: &[u32], blocks: usize, runs: &mut
     Some(all.wrapping_sub(free.len()))
 }
 
-/// Lists the stored ones of a filter's groups; the number of runs and of weights.
-#[inline(always)]
-fn list_groups(
-    index: &mut Index<'_>,
-    taps: &[u32],
-    [channels, group]: [usize; 2],
-    place: &Place,
-    runs: &mut [Run],
-) -> Option<[usize; 2]> {
-    let mut list = List { runs, len: 0, end: usize::MAX };
-    let (groups, mut used) = (channels.div_ceil(group.max(1)).max(1), 0usize);
-    let mut left = groups.wrapping_mul(taps.len());
-    let mut taps = taps.iter();
-    // The next group, counted from the first one at position `tap`.
-    let (mut tap, mut at) = (*taps.next()?, 0usize);
-    while left > 0 {
-        let (mut bits, n) = index.take_some(left);
-        if n == 0 {
-            return None;
-        }
-        left = left.wrapping_sub(n);
-        let mut behind = at.wrapping_add(n);
-        while bits != 0 {
-            let absent = bits.trailing_zeros();
-            bits >>= absent & 31;
-            at = at.wrapping_add(absent as usize);
-            while at >= groups {
-                (tap, at, behind) = (*taps.next()?, at.wrapping_sub(groups), behind.wrapping_sub(groups));
-            }
-            // Neighbouring groups are one run.
-            let stored = (bits.trailing_ones() as usize).min(groups.wrapping_sub(at));
-            let channel = at.wrapping_mul(group);
-            let len = group.wrapping_mul(stored).min(channels.wrapping_sub(channel));
-            let offset = (channel >> place.block_bits).wrapping_mul(place.pitch);
-            list.push(place, offset.wrapping_add(tap as usize), len >> place.block_bits)?;
-            used = used.wrapping_add(len);
-            at = at.wrapping_add(stored);
-            bits = bits >> (stored.wrapping_sub(1) & 31) >> 1;
-        }
-        at = behind;
-    }
-    *list.runs.get_mut(list.len)? = END;
-    Some([list.len.wrapping_add(1), used])
-}
-
 /// What decides whether two runs are neighbours and whether a run lies inside the row buffer.
 struct Place {
     /// Units from block to block.
@@ -281,5 +252,29 @@ impl List<'_> {
         }
         self.end = end;
         Some(())
+    }
+
+    /// Copies the weights from a channel on to where they belong between the zeros of a position, whose run is added with
+    /// the first of them; the weights so far, with the zeros. `None` when runs may leave the row buffer or there are too
+    /// many.
+    #[inline(never)]
+    fn copy(
+        &mut self,
+        place: &Place,
+        padded: &mut [i8],
+        [tap, blocks, channel]: [usize; 3],
+        weights: &[i8],
+    ) -> Option<usize> {
+        let step = blocks.wrapping_mul(BLOCK);
+        let mut used = self.len.wrapping_mul(step);
+        if self.end != tap {
+            *self.runs.get_mut(self.len).filter(|_| place.whole)? = [tap as u32, blocks as u32];
+            (self.len, self.end) = (self.len.wrapping_add(1), tap);
+            used = used.wrapping_add(step);
+            pad(padded.get_mut(used.wrapping_sub(step)..)?.get_mut(..channel)?, &[]);
+        }
+        // Weights that come later overwrite the zeros.
+        pad(padded.get_mut(used.wrapping_sub(step)..used)?.get_mut(channel..)?, weights);
+        Some(used)
     }
 }
