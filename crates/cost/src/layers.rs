@@ -123,7 +123,7 @@ mod tests {
         let work = conv.layer.dense_work();
         // Four rows of one tile each; nine runs of one block.
         assert_eq!((work.get(Feature::Rows), work.get(Feature::TileRuns)), (4.0, 4.0 * 6.0 * 9.0));
-        assert_eq!((work.get(Feature::Outputs), work.get(Feature::RowBits)), (96.0, 0.0));
+        assert_eq!((work.get(Feature::Outputs), work.get(Feature::RowTakes)), (96.0, 0.0));
         let mask: Vec<bool> = (0..216).map(|i| i / 4 % 2 == 0).collect();
         let (kernel, half) = conv.masked(&mask, (Form::Bitmap, 4));
         assert_eq!((kernel, half.get(Feature::RowWholes)), (Kernel::ConvRuns, 4.0 * 54.0));
