@@ -119,7 +119,9 @@ impl<'a> Decoder<'a> {
     #[inline(never)]
     fn list(&mut self, w: &mut Workspace<'_>) -> Option<()> {
         let channels = w.geometry.input.c;
-        w.listed = if self.group >= channels && w.place.whole && w.padded.is_empty() {
+        // Dense filters are listed once for a row, so that it pays to look which positions are neighbours.
+        let whole = self.group >= channels && w.place.whole && !self.index.is_dense();
+        w.listed = if whole && w.padded.is_empty() {
             let runs = list_positions(&mut self.index, w.taps, channels >> w.place.block_bits, w.runs)?;
             [runs, runs.wrapping_sub(1).wrapping_mul(channels)]
         } else {
