@@ -211,7 +211,7 @@ fn padded(rows: &Rows, filters: f64, stored: &Stored, work: &mut Work) {
     }
     work.add(Feature::RowPaddedWeights, count * stored.weights);
     work.add(Feature::RowRuns, count * stored.padded.count);
-    tiled(rows, filters, &rows.joined(&stored.padded, &stored.padded_joined), work);
+    tiled(rows, filters, &stored.padded, work);
 }
 
 fn fill(rows: &Rows, work: &mut Work) {

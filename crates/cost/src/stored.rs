@@ -107,7 +107,7 @@ pub struct Stored {
     pub pieces: f64,
     /// Kernel positions from each filter's first one to the last one with a stored run.
     pub walked: f64,
-    /// Bytes from the first channel of each of `pieces`, and before the first of a position, to the position's end.
+    /// Bytes from the first channel of each of `pieces` to the position's end, and before the first one of a position.
     pub padding: f64,
     /// Stored runs that are shorter than the others, or all channels.
     pub rests: f64,
