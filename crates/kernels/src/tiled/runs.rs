@@ -133,8 +133,8 @@ impl<'a> Decoder<'a> {
     /// Lists the stored ones of a filter's groups; the number of runs and of weights.
     #[inline(always)]
     fn list_groups(&mut self, w: &mut Workspace<'_>) -> Option<[usize; 2]> {
-        let (channels, group, place) = (w.geometry.input.c, self.group, &w.place);
-        let mut list = List { runs: &mut *w.runs, len: 0, end: usize::MAX };
+        let (channels, group) = (w.geometry.input.c, self.group);
+        let mut list = List { len: 0, end: usize::MAX };
         let (groups, mut used) = (channels.div_ceil(group.max(1)).max(1), 0usize);
         let mut left = groups.wrapping_mul(w.taps.len());
         let mut taps = w.taps.iter();
@@ -159,23 +159,18 @@ impl<'a> Decoder<'a> {
                 let channel = at.wrapping_mul(group);
                 let len = group.wrapping_mul(stored).min(channels.wrapping_sub(channel));
                 if w.padded.is_empty() {
-                    let offset = (channel >> place.block_bits).wrapping_mul(place.pitch);
-                    list.push(place, offset.wrapping_add(tap as usize), len >> place.block_bits)?;
+                    let offset = (channel >> w.place.block_bits).wrapping_mul(w.place.pitch);
+                    list.push(w, offset.wrapping_add(tap as usize), len >> w.place.block_bits)?;
                     used = used.wrapping_add(len);
                 } else {
-                    used = list.copy(
-                        place,
-                        w.padded,
-                        [tap as usize, w.geometry.blocks, channel],
-                        self.take(len)?,
-                    )?;
+                    used = list.copy(w, [tap as usize, channel], self.take(len)?)?;
                 }
                 at = at.wrapping_add(stored);
                 bits = bits >> (stored.wrapping_sub(1) & 31) >> 1;
             }
             at = behind;
         }
-        *list.runs.get_mut(list.len)? = END;
+        *w.runs.get_mut(list.len)? = END;
         Some([list.len.wrapping_add(1), used])
     }
 
@@ -230,26 +225,25 @@ struct Place {
 }
 
 /// The runs of a filter so far.
-struct List<'r> {
-    runs: &'r mut [Run],
+struct List {
     len: usize,
     /// Where a run would start that continues the last one.
     end: usize,
 }
 
-impl List<'_> {
+impl List {
     /// Adds a run, or makes the last one longer; `None` when it leaves the row buffer or there are too many.
     #[inline(always)]
-    fn push(&mut self, place: &Place, offset: usize, blocks: usize) -> Option<()> {
-        let end = blocks.wrapping_mul(place.pitch).wrapping_add(offset);
-        if end.wrapping_sub(place.pitch) > place.limit {
+    fn push(&mut self, w: &mut Workspace<'_>, offset: usize, blocks: usize) -> Option<()> {
+        let end = blocks.wrapping_mul(w.place.pitch).wrapping_add(offset);
+        if end.wrapping_sub(w.place.pitch) > w.place.limit {
             return None;
         }
         if self.end == offset {
-            let last = self.runs.get_mut(self.len.wrapping_sub(1))?;
+            let last = w.runs.get_mut(self.len.wrapping_sub(1))?;
             last[1] = last[1].wrapping_add(blocks as u32);
         } else {
-            *self.runs.get_mut(self.len)? = [offset as u32, blocks as u32];
+            *w.runs.get_mut(self.len)? = [offset as u32, blocks as u32];
             self.len = self.len.wrapping_add(1);
         }
         self.end = end;
@@ -260,23 +254,18 @@ impl List<'_> {
     /// the first of them; the weights so far, with the zeros. `None` when runs may leave the row buffer or there are too
     /// many.
     #[inline(never)]
-    fn copy(
-        &mut self,
-        place: &Place,
-        padded: &mut [i8],
-        [tap, blocks, channel]: [usize; 3],
-        weights: &[i8],
-    ) -> Option<usize> {
+    fn copy(&mut self, w: &mut Workspace<'_>, [tap, channel]: [usize; 2], weights: &[i8]) -> Option<usize> {
+        let blocks = w.geometry.blocks;
         let step = blocks.wrapping_mul(BLOCK);
         let mut used = self.len.wrapping_mul(step);
         if self.end != tap {
-            *self.runs.get_mut(self.len).filter(|_| place.whole)? = [tap as u32, blocks as u32];
+            *w.runs.get_mut(self.len).filter(|_| w.place.whole)? = [tap as u32, blocks as u32];
             (self.len, self.end) = (self.len.wrapping_add(1), tap);
             used = used.wrapping_add(step);
-            pad(padded.get_mut(used.wrapping_sub(step)..)?.get_mut(..channel)?, &[]);
+            pad(w.padded.get_mut(used.wrapping_sub(step)..)?.get_mut(..channel)?, &[]);
         }
         // Weights that come later overwrite the zeros.
-        pad(padded.get_mut(used.wrapping_sub(step)..used)?.get_mut(channel..)?, weights);
+        pad(w.padded.get_mut(used.wrapping_sub(step)..used)?.get_mut(channel..)?, weights);
         Some(used)
     }
 }
