@@ -1,7 +1,7 @@
 //! What fully connected layers do: the run index is read some runs at a time, and what is stored of them multiplied.
 
 use crate::layer::Layer;
-use crate::stored::{Form, Stored, TAKE};
+use crate::stored::{Form, Stored};
 use crate::work::{Feature, Work};
 
 const BLOCK: usize = 4;
@@ -21,40 +21,15 @@ impl Cut {
             (false, _) => Cut { several: 0, rest: group.min(channels) },
         }
     }
-
-    /// Takes of the run index for one filter, each with its number of runs.
-    fn takes(&self, channels: usize, group: usize) -> impl Iterator<Item = usize> {
-        let several = self.several;
-        let singly = channels.div_ceil(group) - several;
-        let some = (0..several).step_by(TAKE).map(move |first| (several - first).min(TAKE));
-        some.chain(std::iter::repeat_n(1, singly))
-    }
 }
 
 /// Reading the run index: once for each row.
-fn index(layer: &Layer, stored: &Stored, cut: &Cut, work: &mut Work) {
-    let ([.., channels], group) = (layer.input(), stored.group.max(1));
-    let (rows, filters) = (layer.pixels() as f64, layer.output[2]);
-    let each = rows * filters as f64 * cut.takes(channels, group).count() as f64;
+fn index(rows: f64, stored: &Stored, work: &mut Work) {
     match stored.form {
         Form::Dense => {}
-        Form::Bitmap => {
-            work.add(Feature::BitTakes, each);
-            let bytes = (filters * channels.div_ceil(group)).div_ceil(8);
-            let (mut at, mut last) = (0, [0usize; 2]);
-            for bits in (0..filters).flat_map(|_| cut.takes(channels, group)) {
-                // A word is read at once as long as there are four bytes.
-                let left = bytes - at / 8;
-                if left < 4 {
-                    last = [last[0] + 1, last[1] + left];
-                }
-                at += bits;
-            }
-            work.add(Feature::LastTakes, rows * last[0] as f64);
-            work.add(Feature::LastBytes, rows * last[1] as f64);
-        }
+        Form::Bitmap => work.add(Feature::BitReads, rows * stored.reads),
         Form::Gaps => {
-            work.add(Feature::GapTakes, each);
+            work.add(Feature::GapReads, rows * stored.reads);
             work.add(Feature::GapRuns, rows * stored.kept);
         }
     }
@@ -73,9 +48,9 @@ pub(crate) fn scalar(layer: &Layer, stored: &Stored, work: &mut Work) {
     }
     let aligned = group >= channels || group.is_multiple_of(BLOCK);
     let cut = Cut::new(channels, group, aligned && group < channels);
-    index(layer, stored, &cut, work);
-    work.add(Feature::DotTakes, rows * filters * cut.several.div_ceil(TAKE) as f64);
+    index(rows, stored, work);
     if cut.several > 0 {
+        work.add(Feature::DotTakes, rows * stored.full_takes);
         work.add(Feature::DotBusyTakes, rows * stored.busy_takes);
         work.add(Feature::DotPassed, rows * stored.passed);
         products(rows * (stored.kept - stored.rests), group / BLOCK, work);
@@ -123,7 +98,9 @@ pub(crate) fn vector(layer: &Layer, stored: &Stored, work: &mut Work) {
     let group = stored.group.max(1);
     let cut = Cut::new(channels, group, true);
     let (rows, all) = (rows as f64, (rows * filters) as f64);
-    work.add(Feature::Takes, all * cut.several.div_ceil(TAKE) as f64);
+    index(rows, stored, work);
+    let takes = if group >= channels { filters as f64 } else { stored.full_takes };
+    work.add(Feature::Takes, rows * takes);
     // Runs of 16 channels are met one by one, others in stretches.
     let tails = if cut.rest > 0 { stored.rests } else { 0.0 };
     if group == 16 {

@@ -123,10 +123,15 @@ mod tests {
         let work = conv.layer.dense_work();
         // Four rows of one tile each; nine runs of one block.
         assert_eq!((work.get(Feature::Rows), work.get(Feature::TileRuns)), (4.0, 4.0 * 6.0 * 9.0));
-        assert_eq!((work.get(Feature::Outputs), work.get(Feature::RowBits)), (96.0, 0.0));
+        assert_eq!((work.get(Feature::Outputs), work.get(Feature::RowTakes)), (96.0, 0.0));
         let mask: Vec<bool> = (0..216).map(|i| i / 4 % 2 == 0).collect();
         let (kernel, half) = conv.masked(&mask, (Form::Bitmap, 4));
-        assert_eq!((kernel, half.get(Feature::RowWholes)), (Kernel::ConvRuns, 4.0 * 54.0));
+        // 54 bits are a word and three bytes, whose borders cut the last three of six filters.
+        assert_eq!((kernel, half.get(Feature::RowWholes)), (Kernel::ConvRuns, 4.0 * 6.0));
+        assert_eq!(
+            (half.get(Feature::RowBitReads), half.get(Feature::RowWholeTakes)),
+            (4.0 * 4.0, 4.0 * 9.0)
+        );
         assert_eq!(half.get(Feature::TileRuns), 4.0 * 27.0);
         assert_eq!(conv.masked(&mask, (Form::Dense, 0)), (Kernel::Conv, work));
         assert_eq!(conv.counted(108.0, 27.0).get(Feature::Runs), 16.0 * 27.0);

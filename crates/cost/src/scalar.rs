@@ -88,13 +88,26 @@ impl Rows {
         fills
     }
 
-    /// The planes of one row of pixels with `channels` channels each, of pixels `apart` columns apart where two share a
-    /// cell: planes, cells of the fast loop, cells made one by one, cells of padding.
-    fn cells(&self, width: usize, channels: usize, outputs: usize, apart: usize) -> [usize; 4] {
+    /// One row of pixels in cells of four channels: phases of columns, planes of these, cells filled, all cells.
+    fn widened(&self, width: usize, outputs: usize) -> [usize; 4] {
+        let (stride, pad) = (self.window.stride[1].max(1), self.window.padding[1]);
+        let (reach, planes) = (self.reach(), self.input[2].div_ceil(BLOCK));
+        let (phases, cells) = ((reach + 1).min(stride), outputs + reach / stride);
+        let filled = |phase: usize| {
+            let start = pad.saturating_sub(phase).div_ceil(stride);
+            (width + pad).saturating_sub(phase).div_ceil(stride).min(cells).saturating_sub(start)
+        };
+        let filled: usize = (0..phases).map(filled).sum();
+        [phases, phases * planes, planes * filled, phases * planes * cells]
+    }
+
+    /// The planes of one row of pixels with `channels` channels each, of pixels `apart` columns apart that share a cell:
+    /// planes, cells of the fast loop, cells made one by one.
+    fn cells(&self, width: usize, channels: usize, outputs: usize, apart: usize) -> [usize; 3] {
         let (stride, pad, c) = (self.window.stride[1].max(1), self.window.padding[1], self.input[2]);
         let reach = self.reach();
         let (phases, cells) = ((reach + 1).min(stride), outputs + reach / stride);
-        let mut counts = [0; 4];
+        let mut counts = [0; 3];
         for plane in (0..c.next_multiple_of(BLOCK)).step_by(channels) {
             for phase in 0..phases {
                 let fast = if plane + channels <= c {
@@ -104,10 +117,9 @@ impl Rows {
                 } else {
                     0
                 };
-                let blank = apart == 0 && fast > 0;
                 counts[0] += 1;
                 counts[1] += fast;
-                counts[if blank { 3 } else { 2 }] += cells - fast;
+                counts[2] += cells - fast;
             }
         }
         counts
@@ -130,22 +142,36 @@ pub(crate) fn conv(layer: &Layer, stored: &Stored, work: &mut Work) {
     }
     // Weights of the last channels at a position and of the first ones at the next are one run where the row buffer has
     // them side by side; positions that are listed whole are not looked at.
-    let whole = stored.form == Form::Bitmap && stored.group >= channels;
+    let whole = stored.form != Form::Dense && stored.group >= channels;
     let runs = if whole { stored.runs } else { rows.joined(&stored.runs, &stored.joined) };
-    match stored.form {
-        Form::Dense => {}
-        _ if whole => work.add(Feature::RowWholes, count * stored.bits),
-        form => {
-            let bits = if form == Form::Bitmap { Feature::RowBits } else { Feature::RowGaps };
-            work.add(bits, count * stored.bits);
-            work.add(Feature::RowKept, count * stored.kept);
-            work.add(Feature::RowPositions, count * filters * rows.window.positions() as f64);
+    if stored.form != Form::Dense {
+        index(count, stored, work);
+        work.add(Feature::RowRuns, count * runs.count);
+        if whole {
+            work.add(Feature::RowWholes, count * filters);
+            work.add(Feature::RowWholeTakes, count * stored.takes);
+        } else {
+            walk(count, stored, work);
         }
     }
-    if stored.form != Form::Dense {
-        work.add(Feature::RowRuns, count * runs.count);
-    }
     tiled(&rows, filters, &runs, work);
+}
+
+/// Reading the run index for so many rows.
+fn index(rows: f64, stored: &Stored, work: &mut Work) {
+    if stored.form == Form::Gaps {
+        work.add(Feature::RowGapReads, rows * stored.reads);
+        work.add(Feature::RowGaps, rows * stored.kept);
+    } else {
+        work.add(Feature::RowBitReads, rows * stored.reads);
+    }
+}
+
+/// Listing groups of so many rows.
+fn walk(rows: f64, stored: &Stored, work: &mut Work) {
+    work.add(Feature::RowTakes, rows * stored.takes);
+    work.add(Feature::RowPieces, rows * stored.pieces);
+    work.add(Feature::RowPositions, rows * stored.walked);
 }
 
 /// The inner loop: runs and blocks of all filters against each tile.
@@ -168,20 +194,24 @@ fn tiled(rows: &Rows, filters: f64, runs: &Stretches, work: &mut Work) {
 /// Weights that are copied between zeros, so that each position has whole blocks.
 fn padded(rows: &Rows, filters: f64, stored: &Stored, work: &mut Work) {
     let count = rows.count as f64;
-    let (blocks, positions) = (rows.input[2].div_ceil(BLOCK), rows.window.positions());
-    match stored.form {
-        Form::Dense => {}
-        Form::Bitmap => work.add(Feature::RowPaddedBits, count * stored.bits),
-        Form::Gaps => work.add(Feature::RowGaps, count * stored.bits),
-    }
-    work.add(Feature::RowPadded, count * filters * (positions * blocks) as f64);
+    let (positions, one) = (rows.window.positions() as f64, filters.min(1.0));
+    let blocks = rows.input[2].div_ceil(BLOCK) as f64;
     work.add(Feature::RowPaddedFilters, count * filters);
-    work.add(Feature::RowPaddedTails, count * stored.kept_tails);
-    work.add(Feature::RowPaddedPositions, count * filters * positions as f64);
-    work.add(Feature::RowPaddedRuns, count * stored.kept);
+    if stored.form == Form::Dense {
+        // Those of a row's first filter are listed, the others lie as they do.
+        work.add(Feature::RowPositions, count * one * positions);
+        work.add(Feature::RowPaddedPositions, count * filters * positions);
+        work.add(Feature::RowPadded, count * filters * positions * blocks * BLOCK as f64);
+    } else {
+        index(count, stored, work);
+        walk(count, stored, work);
+        work.add(Feature::RowPaddedPositions, count * stored.padded.count);
+        work.add(Feature::RowPaddedRuns, count * stored.pieces);
+        work.add(Feature::RowPadded, count * stored.padding);
+    }
     work.add(Feature::RowPaddedWeights, count * stored.weights);
     work.add(Feature::RowRuns, count * stored.padded.count);
-    tiled(rows, filters, &rows.joined(&stored.padded, &stored.padded_joined), work);
+    tiled(rows, filters, &stored.padded, work);
 }
 
 fn fill(rows: &Rows, work: &mut Work) {
@@ -194,12 +224,11 @@ fn fill(rows: &Rows, work: &mut Work) {
     let half = rows.width.div_ceil(2).next_multiple_of(2);
     for (times, width) in [(whole, rows.input[1]), (usize::from(rest > 0), rest)] {
         let times = times as f64;
-        let [planes, fast, slow, blank] = rows.cells(width, BLOCK, outputs, 0).map(|n| n as f64);
+        let [phases, planes, cells, _] = rows.widened(width, outputs).map(|n| n as f64);
+        work.add(Feature::Phases, times * phases);
         work.add(Feature::Planes, times * planes);
-        work.add(Feature::Cells, times * fast);
-        work.add(Feature::SlowCells, times * slow);
-        work.add(Feature::BlankCells, times * blank);
-        let [planes, fast, slow, _] = rows.cells(width, 2, half, half).map(|n| n as f64);
+        work.add(Feature::Cells, times * cells);
+        let [planes, fast, slow] = rows.cells(width, 2, half, half).map(|n| n as f64);
         work.add(Feature::PairPlanes, times * planes);
         if rows.window.stride[1] > 1 {
             work.add(Feature::SteppedPlanes, times * planes);
@@ -207,6 +236,7 @@ fn fill(rows: &Rows, work: &mut Work) {
         work.add(Feature::PairCells, times * fast);
         work.add(Feature::SlowPairCells, times * slow);
     }
-    let [_, fast, slow, blank] = rows.cells(rows.input[1], BLOCK, outputs, 0).map(|n| n as f64);
-    work.add(Feature::BlankCells, fills[1] as f64 * (fast + slow + blank));
+    // All rows are padding at first.
+    let [.., all] = rows.widened(rows.input[1], outputs);
+    work.add(Feature::BlankCells, ((fills[1] + rows.window.kernel[0]) * all) as f64);
 }

@@ -93,15 +93,27 @@ pub struct Stored {
     pub row_words: [f64; 3],
     /// Vectors of four words in the weights of a filter.
     pub word_vectors: f64,
-    /// Stretches of `TAKE` runs of full length with any stored run.
+    /// Words read of the index, or bytes behind the last whole one.
+    pub reads: f64,
+    /// Parts of filters in those.
+    pub takes: f64,
+    /// Those with a run of full length.
+    pub full_takes: f64,
+    /// Those of these with such a stored run.
     pub busy_takes: f64,
     /// Runs in those that are not stored and lie before the last one that is.
     pub passed: f64,
+    /// Stretches of neighbouring stored runs at one kernel position in a take.
+    pub pieces: f64,
+    /// Kernel positions from each filter's first one to the last one with a stored run.
+    pub walked: f64,
+    /// Bytes from the first channel of each of `pieces` to the position's end, and before the first one of a position.
+    pub padding: f64,
     /// Stored runs that are shorter than the others, or all channels.
     pub rests: f64,
 }
 
-/// Runs that are taken from the index at once.
+/// Runs of a kernel row that the cores with vector instructions take from the index at once.
 pub(crate) const TAKE: usize = 24;
 
 impl Stored {
@@ -125,6 +137,9 @@ impl Stored {
         let group = group.clamp(1, channels.max(1));
         let groups = channels.div_ceil(group);
         let mut counts = Counts::new(form, channels, group);
+        if form == Form::Bitmap {
+            counts.words = (filters * positions * groups).div_ceil(8) / 4 * 32;
+        }
         let mut kept = kept.into_iter();
         for _ in 0..filters {
             for position in 0..positions {
@@ -175,8 +190,14 @@ impl Stored {
             row_words: [0.0; 3],
             row_bits: 0.0,
             word_vectors: 0.0,
+            reads: 0.0,
+            takes: 0.0,
+            full_takes: 0.0,
             busy_takes: 0.0,
             passed: 0.0,
+            pieces: 0.0,
+            walked: 0.0,
+            padding: 0.0,
             rests: 0.0,
         }
     }
@@ -188,6 +209,8 @@ impl Stored {
         for count in [row_runs, vectors, row_bits, word_vectors, busy_takes, passed, rests] {
             *count *= factor;
         }
+        let Stored { reads, takes, full_takes, pieces, walked, padding, .. } = self;
+        [reads, takes, full_takes, pieces, walked, padding].into_iter().for_each(|count| *count *= factor);
         self.row_words.iter_mut().for_each(|count| *count *= factor);
         let Stored { runs, joined, padded, padded_joined, .. } = self;
         for count in [runs, joined, padded, padded_joined].into_iter().flat_map(Stretches::each) {
@@ -222,8 +245,19 @@ struct Counts {
     row_busy: usize,
     /// Weights of this filter.
     filter: usize,
-    /// Of the runs that are taken at once, the place behind the last stored one; 0 when none is stored.
+    /// Runs that come in words of the index, and those so far.
+    words: usize,
+    index: usize,
+    /// Of this take: its runs so far, the place behind the last stored one of full length, whether it has any of those.
+    take: usize,
     busy: usize,
+    full: bool,
+    /// Whether the last run is stored, at this position and in this take.
+    inside: bool,
+    /// Kernel positions of this filter.
+    positions: usize,
+    /// Those up to the last one with a stored run.
+    walked: usize,
 }
 
 /// Ends a stretch, if there is one.
@@ -244,7 +278,23 @@ fn row_words(words: usize) -> [usize; 3] {
 impl Counts {
     fn new(form: Form, channels: usize, group: usize) -> Self {
         let (stored, open) = (Stored::none(form, group), Open::default());
-        Counts { stored, channels, open, any: false, row_bits: 0, row_busy: 0, filter: 0, busy: 0 }
+        Counts {
+            stored,
+            channels,
+            open,
+            any: false,
+            row_bits: 0,
+            row_busy: 0,
+            filter: 0,
+            words: usize::MAX,
+            index: 0,
+            take: 0,
+            busy: 0,
+            full: false,
+            inside: false,
+            positions: 0,
+            walked: 0,
+        }
     }
 
     fn run(&mut self, at: usize, kept: bool) {
@@ -259,12 +309,21 @@ impl Counts {
             self.row_busy = 0;
         }
         self.row_bits += 1;
-        if at.is_multiple_of(TAKE) {
-            self.busy = 0;
+        self.next_of_take();
+        if len == self.stored.group && len < self.channels {
+            self.stored.full_takes += f64::from(u8::from(!self.full));
+            self.full = true;
         }
         if !kept {
+            self.inside = false;
             close(&mut self.open.run, &mut self.stored.runs);
             return close(&mut self.open.joined, &mut self.stored.joined);
+        }
+        if !std::mem::replace(&mut self.inside, true) {
+            let channel = at * self.stored.group;
+            let before = if self.any { 0 } else { channel };
+            self.stored.pieces += 1.0;
+            self.stored.padding += (before + self.channels.next_multiple_of(4) - channel) as f64;
         }
         self.stored.kept += 1.0;
         self.stored.row_bits += (place + 1 - self.row_busy) as f64;
@@ -272,13 +331,26 @@ impl Counts {
         if len < self.stored.group || len == self.channels {
             self.stored.rests += 1.0;
         } else {
-            self.taken(at % TAKE);
+            self.taken(self.take - 1);
         }
         self.stored.weights += len as f64;
         self.stored.kept_tails += (len % 4) as f64;
         let Open { run, joined, row, .. } = &mut self.open;
         [run, joined, row, &mut self.filter].into_iter().for_each(|open| *open += len);
         self.any = true;
+    }
+
+    /// One run more; with the first one of a word or of a filter a take begins.
+    fn next_of_take(&mut self) {
+        let word = if self.index < self.words { 32 } else { 8 };
+        let read = self.index.is_multiple_of(word);
+        self.index += 1;
+        self.stored.reads += f64::from(u8::from(read));
+        if read || self.take == 0 {
+            self.stored.takes += 1.0;
+            (self.take, self.busy, self.full, self.inside) = (0, 0, false, false);
+        }
+        self.take += 1;
     }
 
     /// A stored run of full length, at this place of those that are taken at once.
@@ -300,7 +372,10 @@ impl Counts {
 
     fn end_position(&mut self) {
         close(&mut self.open.run, &mut self.stored.runs);
+        self.inside = false;
+        self.positions += 1;
         if std::mem::take(&mut self.any) {
+            self.walked = self.positions;
             let channels = self.channels.next_multiple_of(4);
             self.stored.padded.add(channels);
             self.open.padded += channels;
@@ -316,6 +391,9 @@ impl Counts {
 
     fn end_filter(&mut self) {
         self.end_row();
+        self.take = 0;
+        self.positions = 0;
+        self.stored.walked += std::mem::take(&mut self.walked) as f64;
         close(&mut self.open.joined, &mut self.stored.joined);
         close(&mut self.open.padded, &mut self.stored.padded_joined);
         self.stored.word_vectors += std::mem::take(&mut self.filter).div_ceil(16) as f64;

@@ -67,15 +67,11 @@ pub enum Feature {
     FilledWords,
     /// Bytes of memory filled one by one.
     FilledBytes,
-    /// Takes of a bitmap, some runs at a time.
-    BitTakes,
-    /// Those that are too near its end for a word.
-    LastTakes,
-    /// Bytes that these read one by one.
-    LastBytes,
-    /// Takes of a gap index.
-    GapTakes,
-    /// Stored runs met by those.
+    /// Words read of a bitmap, or bytes behind the last whole one.
+    BitReads,
+    /// Words that a gap index is made into.
+    GapReads,
+    /// Stored runs in those.
     GapRuns,
 
     /// Rows of outputs.
@@ -88,32 +84,34 @@ pub enum Feature {
     BlankCells,
     /// Filters applied to rows.
     RowFilters,
-    /// Kernel positions looked up in a bitmap, over all rows.
+    /// Filters whose kernel positions are listed whole, over all rows.
     RowWholes,
-    /// Kernel positions with several runs, over all rows.
+    /// Takes of the index by those.
+    RowWholeTakes,
+    /// Kernel positions walked over up to the last one with a stored run, over all rows.
     RowPositions,
-    /// Bits of a bitmap read, over all rows.
-    RowBits,
-    /// Runs of a gap index passed, over all rows.
+    /// Other takes of the index, over all rows.
+    RowTakes,
+    /// Words read of a bitmap, or bytes behind the last whole one, over all rows.
+    RowBitReads,
+    /// Words that a gap index is made into, over all rows.
+    RowGapReads,
+    /// Stored runs of a gap index, over all rows.
     RowGaps,
-    /// Stored runs, over all rows.
-    RowKept,
+    /// Stretches of stored runs met by takes, over all rows.
+    RowPieces,
     /// Runs listed, over all rows.
     RowRuns,
     /// Filters whose weights are copied between zeros, over all rows.
     RowPaddedFilters,
     /// Kernel positions whose weights are copied between zeros, over all rows.
     RowPaddedPositions,
-    /// Runs that may have to be copied between zeros, over all rows.
-    RowPaddedBits,
-    /// Runs copied between zeros, over all rows.
+    /// Stretches of runs copied between zeros, over all rows.
     RowPaddedRuns,
     /// Weights copied between zeros, over all rows.
     RowPaddedWeights,
-    /// Blocks of zeros written, over all rows.
+    /// Bytes written by those, over all rows.
     RowPadded,
-    /// Weights behind the last whole four of runs copied between zeros, over all rows.
-    RowPaddedTails,
     /// Kernel rows, over all rows of outputs.
     RowKernelRows,
     /// Runs of full length taken from the index together, for dot products.
@@ -147,10 +145,10 @@ pub enum Feature {
 
     /// Planes of four channels filled.
     Planes,
+    /// Columns of these that lie as many apart as the stride.
+    Phases,
     /// Cells of four channels filled by the fast loop.
     Cells,
-    /// Cells of four channels filled one by one.
-    SlowCells,
     /// Filters applied to tiles of four neighbouring outputs.
     TileFilters,
     /// Runs met by such tiles.

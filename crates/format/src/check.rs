@@ -5,7 +5,7 @@ use core::ops::Range;
 use crate::layer::{Opcode, Storage};
 use crate::tensor::ARENA_ALIGNMENT;
 use crate::{
-    Clamp, Elementwise, FormatError, Layer, Linear, NO_TENSOR, Package, Params, Place, Rescale, Rule, Shape,
+    Clamp, Elementwise, FormatError, Linear, NO_TENSOR, Package, Params, Place, Record, Rescale, Rule, Shape,
     Tensor, Window,
 };
 
@@ -26,7 +26,9 @@ pub(crate) fn check(package: &Package<'_>) -> Result<(), FormatError> {
         i = i.saturating_add(1);
     }
     for i in 0..header.layer_count {
-        check_built(package, i)?;
+        if package.record(i).is_some_and(|layer| !layer.opcode.is_built()) {
+            return Err(FormatError::Operator(i));
+        }
         check_layer(package, i).map_err(|rule| FormatError::Layer(i, rule))?;
     }
     if cfg!(feature = "host") { check_host_sections(package) } else { Ok(()) }
@@ -49,44 +51,27 @@ fn check_host_sections(package: &Package<'_>) -> Result<(), FormatError> {
     if preprocessing && port_info && names { Ok(()) } else { Err(FormatError::HostSection) }
 }
 
-/// Refuses operators that were left out of this build.
-fn check_built(package: &Package<'_>, index: u16) -> Result<(), FormatError> {
-    let opcode = package.record(index).and_then(|r| Opcode::from_byte(r.opcode));
-    match opcode {
-        Some(opcode) if !opcode.is_built() => Err(FormatError::Operator(index)),
-        _ => Ok(()),
-    }
-}
-
 #[inline(never)]
 fn check_layer(package: &Package<'_>, index: u16) -> Result<(), Rule> {
     // Borrowed where they are: copies would take code and stack.
-    let Some(layer) = &package.layer(index) else { return Err(broken(package, index)) };
+    let Some(layer) = &package.record(index) else { return Err(Rule::Opcode) };
     let Some(y) = &package.tensor(layer.output) else { return Err(Rule::Tensors) };
     check_memory(package, layer, y)?;
-    let Some(x) = &layer.input(0).and_then(|x| package.tensor(x)) else { return Err(Rule::Tensors) };
-    check_params(package, layer, x, y)
-}
-
-/// The rule that a layer breaks which cannot be read.
-#[cold]
-#[inline(never)]
-fn broken(package: &Package<'_>, index: u16) -> Rule {
-    match package.record(index) {
-        None => Rule::Record,
-        Some(r) if Opcode::from_byte(r.opcode).is_none() || Storage::from_byte(r.storage).is_none() => {
-            Rule::Opcode
-        }
-        Some(r) if package.tensor(r.output).is_none() => Rule::Tensors,
-        Some(_) => Rule::Record,
+    let Some(x) = &package.input_of(layer, 0).and_then(|x| package.tensor(x)) else {
+        return Err(Rule::Tensors);
+    };
+    if layer.opcode.has_weights() || layer.opcode.pools() {
+        return check_windowed(package, layer, x.shape, y.shape);
     }
+    let Some(params) = &package.params(layer) else { return Err(Rule::Record) };
+    check_params(package, (layer, params), x, y)
 }
 
 /// There are as many inputs as the operator takes, and output and scratch overlap nothing else, except that some
 /// operators work in place.
 #[inline(never)]
-fn check_memory(package: &Package<'_>, layer: &Layer<'_>, y: &Tensor<'_>) -> Result<(), Rule> {
-    let opcode = layer.params.opcode();
+fn check_memory(package: &Package<'_>, layer: &Record, y: &Tensor<'_>) -> Result<(), Rule> {
+    let opcode = layer.opcode;
     let arity = opcode.arity();
     let [a, b] = layer.inputs;
     if (a == NO_TENSOR) != (arity == 0) || (b == NO_TENSOR) != (arity < 2) {
@@ -98,7 +83,7 @@ fn check_memory(package: &Package<'_>, layer: &Layer<'_>, y: &Tensor<'_>) -> Res
         return Err(Rule::Overlap);
     }
     let (mut k, mut in_place) = (0, opcode.works_in_place());
-    while let Some(index) = layer.input(k) {
+    while let Some(index) = package.input_of(layer, k) {
         let Some(x) = &package.tensor(index) else { return Err(Rule::Tensors) };
         k += 1;
         let Some(read) = x.arena_range() else { continue };
@@ -121,46 +106,47 @@ fn same(a: Shape, b: Shape) -> bool {
     a.h == b.h && a.w == b.w && a.c == b.c
 }
 
-fn scratch_range(package: &Package<'_>, layer: &Layer<'_>) -> Option<Range<usize>> {
+fn scratch_range(package: &Package<'_>, layer: &Record) -> Option<Range<usize>> {
     let start = layer.scratch.offset as usize;
     let end = start.checked_add(layer.scratch.len as usize)?;
     (end <= package.arena_bytes() && start.is_multiple_of(ARENA_ALIGNMENT)).then_some(start..end)
 }
 
+#[inline(never)]
 fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
     !a.is_empty() && !b.is_empty() && a.start < b.end && b.start < a.end
 }
 
-fn check_params(p: &Package<'_>, layer: &Layer<'_>, x: &Tensor<'_>, y: &Tensor<'_>) -> Result<(), Rule> {
-    match &layer.params {
-        Params::Conv2d { window, linear } if Opcode::Conv2d.is_built() => {
-            let positions = check_window(window, x.shape, y.shape)?;
-            check_linear(linear, positions, x.shape.c as usize)
-        }
-        Params::DepthwiseConv2d { window, linear } if Opcode::DepthwiseConv2d.is_built() => {
-            let positions = check_window(window, x.shape, y.shape)?;
-            shape_rule(y.shape.c.is_multiple_of(x.shape.c))?;
-            data_rule(linear.weights.storage() == Storage::Dense)?;
-            check_linear(linear, positions, 1)
-        }
-        Params::FullyConnected { linear } if Opcode::FullyConnected.is_built() => {
-            shape_rule(x.shape.h == y.shape.h && x.shape.w == y.shape.w)?;
-            check_linear(linear, 1, x.shape.c as usize)
-        }
-        Params::MaxPool { window, clamp } | Params::AveragePool { window, clamp, .. }
-            if Opcode::MaxPool.is_built() =>
-        {
-            check_pool(window, *clamp, x.shape, y.shape)
-        }
-        Params::Reshape => shape_rule(x.shape.elements() == y.shape.elements()),
-        _ => check_small(p, layer, x, y),
+/// The operators with weights or a window; a fully connected layer has a window of one pixel.
+#[inline(always)]
+fn check_windowed(p: &Package<'_>, layer: &Record, x: Shape, y: Shape) -> Result<(), Rule> {
+    let Some(window) = &p.window(layer) else { return Err(Rule::Record) };
+    let positions = check_window(window, x, y)?;
+    if layer.opcode.pools() {
+        let Some((clamp, _)) = p.pool(layer) else { return Err(Rule::Record) };
+        check_pool(window, clamp)?;
+        return shape_rule(x.c == y.c);
     }
+    let Some(linear) = &p.linear(layer, y) else { return Err(Rule::Record) };
+    let mut channels = x.c as usize;
+    if Opcode::DepthwiseConv2d.is_built() && layer.opcode == Opcode::DepthwiseConv2d {
+        shape_rule(y.c.is_multiple_of(x.c))?;
+        data_rule(linear.weights.storage() == Storage::Dense)?;
+        channels = 1;
+    }
+    check_linear(linear, positions, channels)
 }
 
-/// The operators with neither weights nor window.
+/// The other operators.
 #[inline]
-fn check_small(p: &Package<'_>, layer: &Layer<'_>, x: &Tensor<'_>, y: &Tensor<'_>) -> Result<(), Rule> {
-    match &layer.params {
+fn check_params(
+    p: &Package<'_>,
+    (layer, params): (&Record, &Params<'_>),
+    x: &Tensor<'_>,
+    y: &Tensor<'_>,
+) -> Result<(), Rule> {
+    match params {
+        Params::Reshape => shape_rule(x.shape.elements() == y.shape.elements()),
         Params::Add(e) | Params::Sub(e) if Opcode::Add.is_built() => {
             check_elementwise(e)?;
             check_broadcast(p, layer, y.shape)
@@ -235,21 +221,20 @@ fn last_index(begin: u32, stride: u32, count: usize) -> Option<usize> {
 #[inline(never)]
 fn check_window(window: &Window, x: Shape, y: Shape) -> Result<usize, Rule> {
     let [h, w, _] = x.dims();
-    let [oh, ow] = window.output_size([h, w]).ok_or(Rule::Window)?;
+    let (oh, ow) = (window.rows(h).ok_or(Rule::Window)?, window.columns(w).ok_or(Rule::Window)?);
     shape_rule(oh == usize::from(y.h) && ow == y.w as usize)?;
     let [kh, kw] = window.kernel.map(usize::from);
     kh.checked_mul(kw).ok_or(Rule::Window)
 }
 
 /// Every window covers at least one pixel of the input.
-fn check_pool(window: &Window, clamp: Clamp, x: Shape, y: Shape) -> Result<(), Rule> {
-    check_window(window, x, y)?;
+#[inline(always)]
+fn check_pool(window: &Window, clamp: Clamp) -> Result<(), Rule> {
     let ([kh, kw], [top, bottom, left, right]) = (window.kernel, window.padding);
     let ([dh, dw], padding_fits) = (window.dilation, top.max(bottom) < kh && left.max(right) < kw);
     if !padding_fits || dh != 1 || dw != 1 {
         return Err(Rule::Window);
     }
-    shape_rule(x.c == y.c)?;
     clamp_rule(clamp)
 }
 
@@ -274,7 +259,7 @@ fn check_rescale(rescale: &Rescale) -> Result<(), Rule> {
 }
 
 /// Each axis of both inputs is the output's or 1, and one of them is the output's.
-fn check_broadcast(package: &Package<'_>, layer: &Layer<'_>, y: Shape) -> Result<(), Rule> {
+fn check_broadcast(package: &Package<'_>, layer: &Record, y: Shape) -> Result<(), Rule> {
     let [a, b] = layer.inputs.map(|t| package.tensor(t).map(|t| t.shape.dims()));
     let (Some(a), Some(b)) = (a, b) else { return Err(Rule::Tensors) };
     let fits = |((a, b), y)| (a == y && (b == y || b == 1)) || (b == y && a == 1);
@@ -282,10 +267,11 @@ fn check_broadcast(package: &Package<'_>, layer: &Layer<'_>, y: Shape) -> Result
 }
 
 /// The inputs agree on all axes but one, add up along it and have the output's quantisation.
-fn check_concat(package: &Package<'_>, layer: &Layer<'_>, axis: u8, y: &Tensor<'_>) -> Result<(), Rule> {
+fn check_concat(package: &Package<'_>, layer: &Record, axis: u8, y: &Tensor<'_>) -> Result<(), Rule> {
     let joined = usize::from(axis).checked_sub(1).filter(|&a| a < 3).ok_or(Rule::Data)?;
     let mut total = 0usize;
-    for x in layer.input_tensors().filter_map(|t| package.tensor(t)) {
+    let inputs = (0..).map_while(|k| package.input_of(layer, k));
+    for x in inputs.filter_map(|t| package.tensor(t)) {
         for (a, (n, m)) in zip3(x.shape.dims(), y.shape.dims()).into_iter().enumerate() {
             if a == joined {
                 total = total.checked_add(n).ok_or(Rule::Shape)?;

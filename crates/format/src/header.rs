@@ -125,8 +125,8 @@ impl Header {
         Ok(header)
     }
 
-    #[inline]
-    fn parse(bytes: &[u8; LEN]) -> Self {
+    #[inline(always)]
+    pub(crate) fn parse(bytes: &[u8; LEN]) -> Self {
         let u16_at = |f| get(bytes, f).map_or(0, u16::from_le_bytes);
         let u32_at = |f| get(bytes, f).map_or(0, u32::from_le_bytes);
         Header {

@@ -156,6 +156,17 @@ impl Opcode {
         )
     }
 
+    /// Whether it is part of this build and has weights.
+    pub const fn has_weights(self) -> bool {
+        let weighted = matches!(self, Opcode::Conv2d | Opcode::DepthwiseConv2d | Opcode::FullyConnected);
+        weighted && self.is_built()
+    }
+
+    /// Whether it is part of this build and pools under a window.
+    pub const fn pools(self) -> bool {
+        matches!(self, Opcode::MaxPool | Opcode::AveragePool) && self.is_built()
+    }
+
     /// Number of input tensors in the layer record; 0 for Concat.
     pub const fn arity(self) -> usize {
         match self {
@@ -195,8 +206,8 @@ impl<'a> Layer<'a> {
     /// When `out` has fewer than [`LEN`] bytes.
     pub fn emit(&self, params_offset: u32, out: &mut [u8]) -> Result<(), BufferTooSmall> {
         let record = Record {
-            opcode: self.params.opcode().byte(),
-            storage: self.params.storage().byte(),
+            opcode: self.params.opcode(),
+            storage: self.params.storage(),
             inputs: self.inputs,
             output: self.output,
             params: params_offset,
@@ -222,34 +233,41 @@ impl<'a> Layer<'a> {
     }
 }
 
-/// The bytes of one layer, not interpreted yet.
-#[derive(Clone, Copy)]
-pub(crate) struct Record {
-    pub opcode: u8,
-    pub storage: u8,
+/// One layer without its parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// What it computes.
+    pub opcode: Opcode,
+    /// How it stores its weights.
+    pub storage: Storage,
+    /// First and second input tensor, [`NO_TENSOR`] where there is none; a Concat has its inputs in its parameters.
     pub inputs: [u16; 2],
+    /// Output tensor.
     pub output: u16,
+    /// Offset of the parameters.
     pub params: u32,
+    /// Scratch memory.
     pub scratch: Scratch,
 }
 
 impl Record {
+    /// `None` for an unknown operator or storage form.
     #[inline]
-    pub fn parse(&[opcode, storage, a, b, c, d, e, f, ref numbers @ ..]: &[u8; LEN]) -> Self {
+    pub(crate) fn parse(&[opcode, storage, a, b, c, d, e, f, ref numbers @ ..]: &[u8; LEN]) -> Option<Self> {
         let [params, offset, len] = bytemuck::cast::<[u8; 12], [u32; 3]>(*numbers).map(u32::from_le);
-        Record {
-            opcode,
-            storage,
+        Some(Record {
+            opcode: Opcode::from_byte(opcode)?,
+            storage: Storage::from_byte(storage)?,
             inputs: [u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d])],
             output: u16::from_le_bytes([e, f]),
             params,
             scratch: Scratch { offset, len },
-        }
+        })
     }
 
     fn emit(&self, out: &mut [u8]) -> Option<()> {
-        put(out, field::OPCODE, [self.opcode])?;
-        put(out, field::STORAGE, [self.storage])?;
+        put(out, field::OPCODE, [self.opcode.byte()])?;
+        put(out, field::STORAGE, [self.storage.byte()])?;
         put(out, field::INPUT_0, self.inputs[0].to_le_bytes())?;
         put(out, field::INPUT_1, self.inputs[1].to_le_bytes())?;
         put(out, field::OUTPUT, self.output.to_le_bytes())?;

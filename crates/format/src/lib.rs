@@ -65,7 +65,7 @@ mod writer;
 
 pub use error::{BufferTooSmall, FormatError, Rule};
 pub use header::Header;
-pub use layer::{Layer, Opcode, Scratch, Storage};
+pub use layer::{Layer, Opcode, Record, Scratch, Storage};
 pub use linear::{Linear, Weights};
 pub use package::Package;
 pub use params::Params;

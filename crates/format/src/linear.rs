@@ -19,7 +19,6 @@
 //! | then 0..=3 | padding to a multiple of 4 |
 
 use crate::bytes::{Emitter, Reader};
-use crate::fwcs::RunShape;
 use crate::{Clamp, Storage};
 
 /// Bytes before the arrays.
@@ -95,22 +94,26 @@ impl<'a> Weights<'a> {
 
     /// True when lengths and index fit a layer of these dimensions.
     pub(crate) fn fits(&self, filters: usize, positions: usize, channels: usize) -> bool {
-        let group = self.group() as usize;
-        let shape = RunShape { filters, positions, channels, group };
-        match self {
-            Weights::Dense(w) => {
-                positions.checked_mul(channels).and_then(|n| n.checked_mul(filters)) == Some(w.len())
-            }
-            _ if group == 0 || group > channels => false,
-            Weights::Bitmap { bitmap, runs, .. } => bitmap_weights(bitmap, &shape) == Some(runs.len()),
-            Weights::Gaps { gaps, runs, .. } => gap_weights(gaps, &shape) == Some(runs.len()),
+        let (Some(all), group) = (filters.checked_mul(positions), self.group() as usize) else {
+            return false;
+        };
+        if let Weights::Dense(w) = self {
+            return all.checked_mul(channels) == Some(w.len());
         }
+        if group == 0 || group > channels {
+            return false;
+        }
+        let Some(sum) = &mut Sum::new(all, channels, group) else { return false };
+        let is_sound = match self {
+            Weights::Bitmap { bitmap, .. } => add_bitmap(bitmap, sum).is_some(),
+            _ => add_gaps(self.index(), sum).is_some(),
+        };
+        is_sound && sum.weights == self.values().len()
     }
 }
 
-/// Weights of the runs in the bitmap; `None` when it has another length or a bit beyond the last run is set.
-fn bitmap_weights(bitmap: &[u8], shape: &RunShape) -> Option<usize> {
-    let sum = &mut Sum::new(shape)?;
+/// Adds the runs in the bitmap; `None` when it has another length or a bit beyond the last run is set.
+fn add_bitmap(bitmap: &[u8], sum: &mut Sum) -> Option<()> {
     if bitmap.len() != sum.runs.div_ceil(8) {
         return None;
     }
@@ -126,12 +129,11 @@ fn bitmap_weights(bitmap: &[u8], shape: &RunShape) -> Option<usize> {
         }
         first = first.wrapping_add(8);
     }
-    Some(sum.weights)
+    Some(())
 }
 
-/// Weights of the runs in the gap index; `None` when it points beyond the last run.
-fn gap_weights(gaps: &[u8], shape: &RunShape) -> Option<usize> {
-    let sum = &mut Sum::new(shape)?;
+/// Adds the runs in the gap index; `None` when it points beyond the last run.
+fn add_gaps(gaps: &[u8], sum: &mut Sum) -> Option<()> {
     let mut run = 0usize;
     for gap in gaps {
         run = run.checked_add(usize::from(*gap))?;
@@ -140,7 +142,7 @@ fn gap_weights(gaps: &[u8], shape: &RunShape) -> Option<usize> {
             run = run.wrapping_add(1);
         }
     }
-    Some(sum.weights)
+    Some(())
 }
 
 /// Adds up the weights of stored runs.
@@ -155,11 +157,12 @@ struct Sum {
 }
 
 impl Sum {
-    fn new(shape: &RunShape) -> Option<Self> {
-        let groups = shape.groups();
-        let runs = shape.filters.checked_mul(shape.positions)?.checked_mul(groups)?;
-        let last = shape.run_len(groups.checked_sub(1)?);
-        Some(Sum { weights: 0, runs, groups, group: shape.group, last })
+    /// For `all` kernel positions of all filters; the group is 1 to `channels`.
+    fn new(all: usize, channels: usize, group: usize) -> Option<Self> {
+        let groups = channels.div_ceil(group.max(1));
+        let runs = all.checked_mul(groups)?;
+        let last = channels.wrapping_sub(groups.wrapping_sub(1).wrapping_mul(group));
+        Some(Sum { weights: 0, runs, groups, group, last })
     }
 
     /// `None` when there is no such run.
@@ -194,7 +197,7 @@ impl<'a> Linear<'a> {
         record_len(self.bias.len(), self.multiplier.len(), weights, self.weights.index().len())
     }
 
-    #[inline(always)]
+    #[inline(never)]
     pub(crate) fn parse(r: &mut Reader<'a>, storage: Storage, filters: usize) -> Option<Self> {
         let [min, max, flags, _] = r.array()?;
         let clamp = Clamp { min: min.cast_signed(), max: max.cast_signed() };

@@ -277,42 +277,12 @@ impl<'a> Params<'a> {
         }
     }
 
-    /// The record of a layer whose output has shape `output`; `None` when it does not fit into the bytes or the operator
-    /// is not part of this build.
+    /// The record of a layer with neither weights nor window, whose output has shape `output`; `None` when it does not fit
+    /// into the bytes or the operator is not part of this build.
     #[inline]
-    pub(crate) fn parse(
-        (opcode, storage): (Opcode, Storage),
-        r: &mut Reader<'a>,
-        output: Shape,
-    ) -> Option<Self> {
-        let windowed = matches!(opcode, Opcode::Conv2d | Opcode::DepthwiseConv2d);
-        if opcode.is_built() && (windowed || opcode == Opcode::FullyConnected) {
-            let window = if windowed { Window::parse(r)? } else { Window::POINT };
-            let linear = Linear::parse(r, storage, output.c as usize)?;
-            return Some(match opcode {
-                Opcode::Conv2d => Params::Conv2d { window, linear },
-                Opcode::DepthwiseConv2d => Params::DepthwiseConv2d { window, linear },
-                _ => Params::FullyConnected { linear },
-            });
-        }
+    pub(crate) fn parse(opcode: Opcode, r: &mut Reader<'a>, output: Shape) -> Option<Self> {
         Some(match opcode {
-            Opcode::MaxPool if Opcode::MaxPool.is_built() => {
-                Params::MaxPool { window: Window::parse(r)?, clamp: Clamp::parse(r)? }
-            }
-            Opcode::AveragePool if Opcode::AveragePool.is_built() => Params::AveragePool {
-                window: Window::parse(r)?,
-                clamp: Clamp::parse(r)?,
-                count_include_pad: r.u8()? != 0,
-            },
             Opcode::Reshape => Params::Reshape,
-            _ => Self::parse_small(opcode, r, output)?,
-        })
-    }
-
-    /// The operators with neither weights nor window.
-    #[inline]
-    fn parse_small(opcode: Opcode, r: &mut Reader<'a>, output: Shape) -> Option<Self> {
-        Some(match opcode {
             Opcode::Add if Opcode::Add.is_built() => Params::Add(Elementwise::parse(r)?),
             Opcode::Sub if Opcode::Sub.is_built() => Params::Sub(Elementwise::parse(r)?),
             Opcode::Mul if Opcode::Mul.is_built() => Params::Mul(Rescale::parse(r)?),

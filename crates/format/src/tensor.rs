@@ -52,6 +52,7 @@ pub struct Shape {
 
 impl Shape {
     /// Number of elements (and bytes); `None` when it is not below [`MAX_BYTES`].
+    #[inline(never)]
     pub const fn elements(self) -> Option<usize> {
         let [h, w, c] = self.dims();
         let Some(pixels) = h.checked_mul(w) else { return None };

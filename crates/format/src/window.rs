@@ -41,16 +41,34 @@ impl Window {
     /// Output height and width for an input of `size`; `None` when the window is impossible: a zero, or a kernel larger
     /// than the padded input.
     pub fn output_size(&self, size: [usize; 2]) -> Option<[usize; 2]> {
-        let [top, bottom, left, right] = self.padding;
-        let ([kh, kw], [sh, sw], [dh, dw]) = (self.kernel, self.stride, self.dilation);
         let [h, w] = size;
-        Some([axis_output(h, [kh, sh, dh, top, bottom])?, axis_output(w, [kw, sw, dw, left, right])?])
+        Some([self.rows(h)?, self.columns(w)?])
+    }
+
+    /// Output height for an input of this height.
+    pub(crate) fn rows(&self, height: usize) -> Option<usize> {
+        let ([kernel, _], [stride, _], [dilation, _]) = (self.kernel, self.stride, self.dilation);
+        let [before, after, ..] = self.padding;
+        axis_output(height, [kernel, stride, dilation], before.into(), after.into())
+    }
+
+    /// Output width for an input of this width.
+    pub(crate) fn columns(&self, width: usize) -> Option<usize> {
+        let ([_, kernel], [_, stride], [_, dilation]) = (self.kernel, self.stride, self.dilation);
+        let [.., before, after] = self.padding;
+        axis_output(width, [kernel, stride, dilation], before.into(), after.into())
     }
 }
 
-/// One axis of [`Window::output_size`]: kernel, stride, dilation, padding before, padding after.
-fn axis_output(size: usize, numbers: [u16; 5]) -> Option<usize> {
-    let [kernel, stride, dilation, before, after] = numbers.map(usize::from);
+/// One axis of [`Window::output_size`]: kernel, stride, dilation; padding before and after.
+#[inline(never)]
+fn axis_output(
+    size: usize,
+    [kernel, stride, dilation]: [u16; 3],
+    before: usize,
+    after: usize,
+) -> Option<usize> {
+    let (kernel, stride, dilation) = (usize::from(kernel), usize::from(stride), usize::from(dilation));
     if kernel == 0 || stride == 0 || dilation == 0 {
         return None;
     }

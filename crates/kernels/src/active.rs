@@ -12,17 +12,17 @@ use crate::{Conv2d, FullyConnected, KernelError, reference};
 #[cfg(any(dtmm_isa = "dsp", dtmm_isa = "v7m", dtmm_isa = "v6m"))]
 pub use crate::cortex_m::{
     elementwise::{add_s8, mul_s8, requantize_s8, sub_s8},
-    pool::max_pool_s8,
+    pool::{average_pool_s8, max_pool_s8},
 };
 #[cfg(dtmm_isa = "mve")]
 pub use crate::mve::{add_s8, average_pool_s8, lut_s8, max_pool_s8, mean_s8, mul_s8, requantize_s8, sub_s8};
 #[cfg(dtmm_isa = "portable")]
-pub use crate::reference::{add_s8, max_pool_s8, mul_s8, requantize_s8, sub_s8};
-#[cfg(not(dtmm_isa = "mve"))]
-pub use crate::reference::{average_pool_s8, lut_s8, mean_s8};
+pub use crate::reference::{add_s8, average_pool_s8, max_pool_s8, mul_s8, requantize_s8, sub_s8};
 pub use crate::reference::{
     concat_s8, log_softmax_s8, pad_s8, reshape_s8, resize_nearest_s8, slice_s8, softmax_s8, transpose_s8,
 };
+#[cfg(not(dtmm_isa = "mve"))]
+pub use crate::reference::{lut_s8, mean_s8};
 
 #[cfg(dtmm_isa = "dsp")]
 use crate::cortex_m::dsp as fast;

@@ -47,6 +47,12 @@ impl Shape {
         self.h.saturating_mul(self.w).saturating_mul(self.c)
     }
 
+    /// True when there are as many elements as this and the output's shape say, and not none.
+    #[inline(never)]
+    pub(crate) fn holds(&self, x: &[i8], output: &Self, y: &[i8]) -> bool {
+        x.len() == self.elements() && y.len() == output.elements() && !x.is_empty() && !y.is_empty()
+    }
+
     /// `[h, w, c]`.
     pub const fn dims(&self) -> [usize; 3] {
         [self.h, self.w, self.c]

@@ -1,6 +1,6 @@
 //! Kernels in plain Rust for any processor, written so that compilers turn the inner loops into vector code.
 
-use crate::tiled::{self, Dot, Engine, Filter, Geometry, Groups, LANES, Rounding};
+use crate::tiled::{self, Dot, Engine, Filter, Geometry, Groups, LANES, Out, Rounding, Scaling};
 use crate::{Conv2d, FullyConnected, KernelError};
 
 /// Rows of 16-bit values, pixel after pixel, so that whole kernel rows are one run.
@@ -60,6 +60,8 @@ impl Engine for Portable {
         tile.wrapping_mul(LANES).wrapping_add(lane)
     }
 
+    fn start(_: &Geometry, _: &Out<'_>, _: &Scaling<'_>) {}
+
     fn sum(_: &mut (), filter: &Filter<'_>, bias: i32, tile: usize) -> [i32; 4] {
         let mut sums = [bias; 4];
         let g = filter.geometry();
@@ -86,7 +88,7 @@ impl Engine for Portable {
 impl Dot for Portable {
     const WORDS: usize = 2;
 
-    fn prepare(block: [i8; 4], words: &mut [u32]) {
+    fn prepare_block(block: [i8; 4], words: &mut [u32]) {
         let values = bytemuck::cast::<[i16; 4], [u32; 2]>(block.map(i16::from));
         words.iter_mut().zip(values).for_each(|(to, from)| *to = from);
     }

@@ -13,7 +13,7 @@ pub const fn saturating_rounding_doubling_high_mul(a: i32, b: i32) -> i32 {
 /// `x / 2^exponent`, rounded to nearest, ties away from zero; `exponent` in 0..=31.
 pub const fn rounding_divide_by_pot(x: i32, exponent: u32) -> i32 {
     let exponent = if exponent > 31 { 31 } else { exponent };
-    let mask = ((1i64 << exponent) - 1) as i32;
+    let mask = ((1u32 << exponent) - 1).cast_signed();
     let remainder = x & mask;
     let threshold = (mask >> 1) + (x < 0) as i32;
     (x >> exponent) + (remainder > threshold) as i32
@@ -36,9 +36,8 @@ pub const fn multiply(x: i32, multiplier: i32, shift: i8) -> i32 {
 pub const fn multiply_once(x: i32, multiplier: i32, shift: i8) -> i32 {
     let bits = 31 - if shift > 30 { 30 } else { shift as i32 };
     let product = x as i64 * multiplier as i64;
-    let half = 1i64 << (bits - 1);
-    // One less below zero: there ties go down.
-    let rounded = (product + half + (product >> 63)) >> bits;
+    // One less below zero: there ties go down. The last bit goes when a half was added.
+    let rounded = (((product + (product >> 63)) >> (bits - 1)) + 1) >> 1;
     if rounded > i32::MAX as i64 {
         i32::MAX
     } else if rounded < i32::MIN as i64 {

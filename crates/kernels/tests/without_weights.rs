@@ -81,6 +81,7 @@ proptest! {
         padding in [0usize..3, 0usize..3],
         output in [1usize..5, 1usize..5],
         clamp in clamp(),
+        padding_value in any::<Option<i8>>(),
         x in any::<[[i8; 16]; 10]>(),
     ) {
         let window = Window { kernel: [kh, kw], stride: [sh, sw], dilation: [1, 1], padding };
@@ -90,6 +91,11 @@ proptest! {
         let [found, expected] = [pool::max_pool_s8, reference::max_pool_s8].map(|kernel| {
             let mut y = vec![0; output.elements()];
             kernel(&p, x, &mut y).map(|()| y)
+        });
+        prop_assert_eq!(found, expected);
+        let [found, expected] = [pool::average_pool_s8, reference::average_pool_s8].map(|kernel| {
+            let mut y = vec![0; output.elements()];
+            kernel(&p, padding_value, x, &mut y).map(|()| y)
         });
         prop_assert_eq!(found, expected);
     }

@@ -3,7 +3,7 @@
 use dtmm_format as format;
 use dtmm_kernels as kernels;
 
-use format::{Opcode, Params, Tensor};
+use format::Tensor;
 
 pub(crate) fn shape(shape: format::Shape) -> kernels::Shape {
     let [h, w, c] = shape.dims();
@@ -14,19 +14,20 @@ pub(crate) fn clamp(clamp: format::Clamp) -> kernels::Clamp {
     kernels::Clamp { min: clamp.min, max: clamp.max }
 }
 
-#[inline(always)]
-fn window(window: &format::Window) -> kernels::Window {
-    let [top, _, left, _] = window.padding.map(usize::from);
+#[inline(never)]
+pub(crate) fn window(window: &format::Window) -> kernels::Window {
+    let ([kh, kw], [sh, sw]) = (window.kernel, window.stride);
+    let ([dh, dw], [top, _, left, _]) = (window.dilation, window.padding);
     kernels::Window {
-        kernel: window.kernel.map(usize::from),
-        stride: window.stride.map(usize::from),
-        dilation: window.dilation.map(usize::from),
-        padding: [top, left],
+        kernel: [kh.into(), kw.into()],
+        stride: [sh.into(), sw.into()],
+        dilation: [dh.into(), dw.into()],
+        padding: [top.into(), left.into()],
     }
 }
 
-#[inline(always)]
-fn linear<'a>(linear: &format::Linear<'a>, x: &Tensor<'_>, y: &Tensor<'_>) -> kernels::Linear<'a> {
+#[inline(never)]
+pub(crate) fn linear<'a>(linear: &format::Linear<'a>, x: &Tensor<'_>, y: &Tensor<'_>) -> kernels::Linear<'a> {
     kernels::Linear {
         clamp: clamp(linear.clamp),
         bias: linear.bias,
@@ -51,38 +52,13 @@ fn weights<'a>(weights: &format::Weights<'a>) -> kernels::Weights<'a> {
     }
 }
 
-/// A layer with weights; a fully connected one as a pointwise convolution.
-#[inline(always)]
-pub(crate) fn weighted<'a>(
-    params: &Params<'a>,
-    x: &Tensor<'_>,
-    y: &Tensor<'_>,
-) -> Option<(Opcode, kernels::Conv2d<'a>)> {
-    let (opcode, window, linear) = match params {
-        Params::Conv2d { window, linear } if Opcode::Conv2d.is_built() => {
-            (Opcode::Conv2d, self::window(window), linear)
-        }
-        Params::DepthwiseConv2d { window, linear } if Opcode::DepthwiseConv2d.is_built() => {
-            (Opcode::DepthwiseConv2d, self::window(window), linear)
-        }
-        Params::FullyConnected { linear } if Opcode::FullyConnected.is_built() => {
-            (Opcode::FullyConnected, POINT, linear)
-        }
-        _ => return None,
-    };
-    let linear = self::linear(linear, x, y);
-    Some((opcode, kernels::Conv2d { input: shape(x.shape), output: shape(y.shape), window, linear }))
-}
-
-const POINT: kernels::Window =
-    kernels::Window { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], padding: [0, 0] };
-
 /// A fully connected layer again.
 pub(crate) const fn fully_connected<'a>(p: &kernels::Conv2d<'a>) -> kernels::FullyConnected<'a> {
     let rows = p.input.h.saturating_mul(p.input.w);
     kernels::FullyConnected { rows, input_channels: p.input.c, linear: p.linear }
 }
 
+#[inline(always)]
 pub(crate) fn pool(w: &format::Window, c: format::Clamp, x: &Tensor<'_>, y: &Tensor<'_>) -> kernels::Pool {
     kernels::Pool { input: shape(x.shape), output: shape(y.shape), window: window(w), clamp: clamp(c) }
 }

@@ -1,9 +1,9 @@
 //! Runs one layer.
 
-use dtmm_format::{Layer, Opcode, Package, Params, Tensor};
+use dtmm_format::{Elementwise, Opcode, Package, Params, Record, Tensor};
 use dtmm_kernels::{Axes, Conv2d, KernelError, LogSoftmax, Mean, Softmax, active as kernel, needs};
 
-use crate::convert::{elementwise, fully_connected, pool, product, rescale, shape, weighted};
+use crate::convert::{elementwise, fully_connected, linear, pool, product, rescale, shape, window};
 use crate::memory::{Memory, Single};
 
 /// Runs layer `i` in the arena.
@@ -69,36 +69,72 @@ struct Job<'a> {
 /// Layer `i`, if it has weights. What is borrowed here would take code and stack if it was copied.
 #[inline(never)]
 fn decode<'a>(package: &Package<'a>, i: u16, arena: &'a mut [i8]) -> Option<Job<'a>> {
-    let Some(layer) = &package.layer(i) else { return None };
-    let Some(x) = &package.tensor(layer.input(0)?) else { return None };
+    let Some(layer) = &package.record(i) else { return None };
+    if !layer.opcode.has_weights() {
+        return None;
+    }
+    let Some(x) = &package.tensor(layer.inputs[0]) else { return None };
     let Some(y) = &package.tensor(layer.output) else { return None };
-    let (opcode, p) = weighted(&layer.params, x, y)?;
-    Some(Job { opcode, p, memory: Single::cut(arena, &layer.scratch, x, y)? })
+    let Some(w) = &package.window(layer) else { return None };
+    let Some(l) = &package.linear(layer, y.shape) else { return None };
+    let memory = Single::cut(arena, &layer.scratch, x, y)?;
+    let (input, output) = (shape(x.shape), shape(y.shape));
+    let p = Conv2d { input, output, window: window(w), linear: linear(l, x, y) };
+    Some(Job { opcode: layer.opcode, p, memory })
 }
 
-fn input<'a>(package: &Package<'a>, layer: &Layer<'_>, k: usize) -> Result<Tensor<'a>, KernelError> {
-    layer.input(k).and_then(|i| package.tensor(i)).ok_or(KernelError::Shape)
+fn input<'a>(package: &Package<'a>, layer: &Record, k: usize) -> Result<Tensor<'a>, KernelError> {
+    package.input_of(layer, k).and_then(|i| package.tensor(i)).ok_or(KernelError::Shape)
 }
 
 /// The operators without weights.
 #[inline(never)]
 fn without_weights(package: &Package<'_>, i: u16, arena: &mut [i8]) -> Result<(), KernelError> {
-    let Some(layer) = &package.layer(i) else { return Err(KernelError::Shape) };
+    let Some(layer) = &package.record(i) else { return Err(KernelError::Shape) };
     let Some(y) = &package.tensor(layer.output) else { return Err(KernelError::Shape) };
-    match &layer.params {
-        Params::Concat { axis, .. } if Opcode::Concat.is_built() => {
-            concat(package, layer, usize::from(*axis), (y, arena))
-        }
-        Params::Add(_) | Params::Sub(_) | Params::Mul(_) if Opcode::Add.is_built() => {
-            binary(package, layer, (y, arena))
-        }
-        params => {
-            let Some(x) = layer.input(0) else { return Err(KernelError::Shape) };
-            let Some(x) = &package.tensor(x) else { return Err(KernelError::Shape) };
-            let Some(memory) = Single::cut(arena, &layer.scratch, x, y) else {
-                return Err(KernelError::ActivationLength);
-            };
-            unary(params, (x, y), memory)
+    if Opcode::Concat.is_built() && layer.opcode == Opcode::Concat {
+        return concat(package, layer, (y, arena));
+    }
+    let elementwise = matches!(layer.opcode, Opcode::Add | Opcode::Sub | Opcode::Mul);
+    if Opcode::Add.is_built() && elementwise {
+        return binary(package, layer, (y, arena));
+    }
+    one_input(package, layer, (y, arena))
+}
+
+/// In a frame of its own: operators with two inputs have deeper stacks.
+#[inline(never)]
+fn one_input(
+    package: &Package<'_>,
+    layer: &Record,
+    (y, arena): (&Tensor<'_>, &mut [i8]),
+) -> Result<(), KernelError> {
+    let Some(x) = &package.tensor(layer.inputs[0]) else { return Err(KernelError::Shape) };
+    let Some(memory) = Single::cut(arena, &layer.scratch, x, y) else {
+        return Err(KernelError::ActivationLength);
+    };
+    if layer.opcode.pools() {
+        return pooled(package, layer, (x, y), memory);
+    }
+    let Some(params) = &package.params(layer) else { return Err(KernelError::Shape) };
+    unary(params, (x, y), memory)
+}
+
+#[inline(always)]
+fn pooled(
+    package: &Package<'_>,
+    layer: &Record,
+    (x, y): (&Tensor<'_>, &Tensor<'_>),
+    memory: Single<'_>,
+) -> Result<(), KernelError> {
+    let Some(window) = &package.window(layer) else { return Err(KernelError::Shape) };
+    let Some((clamp, count_include_pad)) = package.pool(layer) else { return Err(KernelError::Shape) };
+    let p = &pool(window, clamp, x, y);
+    match layer.opcode {
+        Opcode::MaxPool => kernel::max_pool_s8(p, memory.x, memory.y),
+        _ => {
+            let padding = count_include_pad.then_some(x.zero_point);
+            kernel::average_pool_s8(p, padding, memory.x, memory.y)
         }
     }
 }
@@ -113,15 +149,6 @@ fn unary(
     let (input, output) = (shape(x.shape), shape(y.shape));
     let (operand, values, out) = (memory.operand(), memory.x, memory.y);
     match params {
-        Params::MaxPool { window, clamp } | Params::AveragePool { window, clamp, .. }
-            if Opcode::MaxPool.is_built() =>
-        {
-            let p = &pool(window, *clamp, x, y);
-            let Params::AveragePool { count_include_pad, .. } = params else {
-                return kernel::max_pool_s8(p, values, out);
-            };
-            kernel::average_pool_s8(p, count_include_pad.then_some(x.zero_point), values, out)
-        }
         Params::Reshape => kernel::reshape_s8(operand, out),
         Params::Requantize(p) if Opcode::Requantize.is_built() => {
             kernel::requantize_s8(&rescale(p), [x.zero_point, y.zero_point], operand, out)
@@ -163,16 +190,26 @@ fn unary(
 #[inline(never)]
 fn binary(
     package: &Package<'_>,
-    layer: &Layer<'_>,
+    layer: &Record,
     (y, arena): (&Tensor<'_>, &mut [i8]),
 ) -> Result<(), KernelError> {
     let inputs = [&input(package, layer, 0)?, &input(package, layer, 1)?];
     let (memory, out) = Memory::cut(arena, y).ok_or(KernelError::ActivationLength)?;
     let [a, b] = [memory.operand(inputs[0])?, memory.operand(inputs[1])?];
-    match &layer.params {
-        Params::Add(p) => kernel::add_s8(&elementwise(p, inputs, y), a, b, out),
-        Params::Sub(p) => kernel::sub_s8(&elementwise(p, inputs, y), a, b, out),
-        Params::Mul(p) => kernel::mul_s8(&elementwise(&product(p), inputs, y), a, b, out),
+    let p = &elementwise(&scaling(package, layer)?, inputs, y);
+    match layer.opcode {
+        Opcode::Add => kernel::add_s8(p, a, b, out),
+        Opcode::Sub => kernel::sub_s8(p, a, b, out),
+        _ => kernel::mul_s8(p, a, b, out),
+    }
+}
+
+/// In a frame of its own, which is gone when the kernel runs.
+#[inline(never)]
+fn scaling(package: &Package<'_>, layer: &Record) -> Result<Elementwise, KernelError> {
+    match &package.params(layer) {
+        Some(Params::Add(scaling) | Params::Sub(scaling)) => Ok(*scaling),
+        Some(Params::Mul(rescale)) => Ok(product(rescale)),
         _ => Err(KernelError::Shape),
     }
 }
@@ -180,14 +217,14 @@ fn binary(
 #[inline(never)]
 fn concat(
     package: &Package<'_>,
-    layer: &Layer<'_>,
-    axis: usize,
+    layer: &Record,
     (y, arena): (&Tensor<'_>, &mut [i8]),
 ) -> Result<(), KernelError> {
     let (memory, out) = Memory::cut(arena, y).ok_or(KernelError::ActivationLength)?;
-    let axis = axis.checked_sub(1).ok_or(KernelError::Shape)?;
+    let Some(Params::Concat { axis, .. }) = package.params(layer) else { return Err(KernelError::Shape) };
+    let axis = usize::from(axis).checked_sub(1).ok_or(KernelError::Shape)?;
     let mut before = 0usize;
-    for index in layer.input_tensors() {
+    for index in (0..).map_while(|k| package.input_of(layer, k)) {
         let x = package.tensor(index).ok_or(KernelError::Shape)?;
         let values = memory.read(&x).ok_or(KernelError::ActivationLength)?;
         kernel::concat_s8(&shape(x.shape), &shape(y.shape), axis, before, values, out)?;

@@ -137,10 +137,7 @@ unsafe fn create(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dtmm_input(model: *mut Model, index: usize, elements: *mut usize) -> *mut i8 {
     // SAFETY: as this function's.
-    let values = unsafe { runtime(model) }.map_or(&mut [][..], |r| r.input_mut(index));
-    // SAFETY: as this function's.
-    unsafe { tell(elements, values.len()) };
-    if values.is_empty() { ptr::null_mut() } else { values.as_mut_ptr() }
+    unsafe { port(model, index, false, elements) }
 }
 
 /// The values of output `index` of the last run; null when there is none.
@@ -150,10 +147,30 @@ pub unsafe extern "C" fn dtmm_input(model: *mut Model, index: usize, elements: *
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dtmm_output(model: *mut Model, index: usize, elements: *mut usize) -> *const i8 {
     // SAFETY: as this function's.
-    let values = unsafe { runtime(model) }.map_or(&[][..], |r| r.output(index));
+    unsafe { port(model, index, true, elements) }
+}
+
+/// The values of an input or output; null when there is none.
+///
+/// # Safety
+/// As [`dtmm_input`].
+#[inline(never)]
+unsafe fn port(model: *mut Model, index: usize, is_output: bool, elements: *mut usize) -> *mut i8 {
     // SAFETY: as this function's.
-    unsafe { tell(elements, values.len()) };
-    if values.is_empty() { ptr::null() } else { values.as_ptr() }
+    let (values, len) = match unsafe { runtime(model) } {
+        Ok(runtime) if is_output => {
+            let values = runtime.output(index);
+            (values.as_ptr().cast_mut(), values.len())
+        }
+        Ok(runtime) => {
+            let values = runtime.input_mut(index);
+            (values.as_mut_ptr(), values.len())
+        }
+        Err(_) => (ptr::null_mut(), 0),
+    };
+    // SAFETY: as this function's.
+    unsafe { tell(elements, len) };
+    if len == 0 { ptr::null_mut() } else { values }
 }
 
 /// # Safety

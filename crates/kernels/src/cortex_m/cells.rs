@@ -76,13 +76,44 @@ pub(super) fn fill(
     }
 }
 
-/// `distance / stride`, rounded up.
-fn steps(distance: usize, stride: usize) -> usize {
-    if stride == 1 {
-        distance
-    } else {
-        distance.checked_add(stride.wrapping_sub(1)).and_then(|d| d.checked_div(stride)).unwrap_or(0)
+/// Brings a row of pixels (NHWC, empty when it is padding) into planes of four channels, `cells` cells for each phase,
+/// whose cells belong to one pixel; beside the row's pixels they stay as they are. `widen` fills neighbouring cells,
+/// whatever lies behind a pixel's last channel: it meets weights of 0.
+#[inline(never)]
+pub(super) fn widen(
+    g: &Geometry,
+    (cells, blank): (usize, [u32; 2]),
+    pixels: &[i8],
+    row: &mut [u32],
+    widen: impl Fn(&mut [[u32; 2]], &Source<'_>),
+) -> Option<()> {
+    let (row, _) = row.as_chunks_mut::<2>();
+    if pixels.is_empty() {
+        row.fill(blank);
+        return Some(());
     }
+    let (c, stride, pad) = (g.input.c, g.window.stride[1], g.window.padding[1]);
+    let width = pixels.len().checked_div(c)?.wrapping_add(pad);
+    for phase in 0..g.phases {
+        // Cells whose pixels lie in the row.
+        let start = steps(pad.saturating_sub(phase), stride);
+        let len = steps(width.saturating_sub(phase), stride).min(cells).saturating_sub(start);
+        let first = start.wrapping_mul(stride).wrapping_add(phase).wrapping_sub(pad).wrapping_mul(c);
+        let mut at = phase.wrapping_mul(cells).wrapping_add(start);
+        for channel in (0..c).step_by(4) {
+            let values = pixels.get(first.wrapping_add(channel)..).unwrap_or_default();
+            let inside = row.get_mut(at..at.wrapping_add(len))?;
+            widen(inside, &Source { values, step: stride.wrapping_mul(c), apart: 0 });
+            at = at.wrapping_add(g.phases.wrapping_mul(cells));
+        }
+    }
+    Some(())
+}
+
+/// `distance / stride`, rounded up.
+#[inline(never)]
+fn steps(distance: usize, stride: usize) -> usize {
+    if stride == 1 { distance } else { distance.div_ceil(stride.max(1)) }
 }
 
 impl Source<'_> {

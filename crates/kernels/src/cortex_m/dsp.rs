@@ -5,7 +5,7 @@
 //! neighbouring pixels (of the same phase, under a stride) are neighbours: one load takes two of them, whatever the number
 //! of channels, and the inner loop is the same for every shape.
 
-use super::cells::{self, Layout, Source};
+use super::cells::{self, Source};
 use crate::tiled::{
     self, BLOCK, Dot, Engine, Filter, Geometry, Groups, LANES, Out, Rounding, Scale, Scaling,
 };
@@ -29,7 +29,8 @@ impl Engine for Dsp {
     const UNIT: usize = 1;
 
     fn row_units(g: &Geometry) -> usize {
-        Self::pitch(g).saturating_mul(g.blocks)
+        let plane = Self::cells(g).saturating_mul(g.phases).saturating_mul(CELL);
+        plane.saturating_mul(g.blocks)
     }
 
     fn tap(g: &Geometry, kx: usize) -> usize {
@@ -38,7 +39,7 @@ impl Engine for Dsp {
     }
 
     fn pitch(g: &Geometry) -> usize {
-        Self::cells(g).saturating_mul(g.phases).saturating_mul(CELL)
+        Self::cells(g).wrapping_mul(g.phases).wrapping_mul(CELL)
     }
 
     fn reach(g: &Geometry) -> usize {
@@ -47,13 +48,8 @@ impl Engine for Dsp {
 
     fn fill(g: &Geometry, pixels: &[i8], zero_point: i8, row: &mut [u32]) {
         let blank = halves(u32::from_le_bytes([zero_point.cast_unsigned(); 4]));
-        let layout = Layout { cells: Self::cells(g), channels: BLOCK, apart: 0, blank };
-        cells::fill(g, &layout, pixels, row, arithmetic::widen, |[pixel, _]| {
-            pixel.map_or(blank, |pixel| {
-                let at = |i: usize| pixel.get(i).map_or(0, |v| v.cast_unsigned());
-                halves(u32::from_le_bytes([at(0), at(1), at(2), at(3)]))
-            })
-        });
+        // A row buffer that is too short stays as it is.
+        let _ = cells::widen(g, (Self::cells(g), blank), pixels, row, arithmetic::widen);
     }
 
     fn tiles(g: &Geometry) -> usize {
@@ -71,19 +67,26 @@ impl Engine for Dsp {
 
     type Row = arithmetic::Row;
 
-    fn start(row: &mut Self::Row, g: &Geometry, out: &Out, scaling: &Scaling<'_>) {
-        arithmetic::start(row, Self::pitch(g), out, scaling);
+    fn start(g: &Geometry, out: &Out<'_>, scaling: &Scaling<'_>) -> Self::Row {
+        arithmetic::start(Self::pitch(g), out, scaling)
     }
 
-    fn apply(row: &mut Self::Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &Out, y: &mut [i8]) {
-        arithmetic::apply(row, filter, scale, out, y);
+    fn apply(row: &mut Self::Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &mut Out<'_>) {
+        arithmetic::apply(row, filter, scale, out);
     }
 }
 
 impl Dot for Dsp {
     const WORDS: usize = CELL / 4;
 
-    fn prepare(block: [i8; 4], words: &mut [u32]) {
+    fn prepare(channels: &[i8], words: &mut [u32]) {
+        let blocks = channels.len() / BLOCK;
+        if let Some(cells) = words.as_chunks_mut().0.get_mut(..blocks) {
+            arithmetic::widen(cells, &Source { values: channels, step: BLOCK, apart: 0 });
+        }
+    }
+
+    fn prepare_block(block: [i8; 4], words: &mut [u32]) {
         let cell = halves(u32::from_le_bytes(block.map(i8::cast_unsigned)));
         words.iter_mut().zip(cell).for_each(|(to, from)| *to = from);
     }
@@ -121,9 +124,15 @@ mod arithmetic {
     }
 
     /// Brings one block of channels of neighbouring pixels into their cells.
-    pub fn widen(cells: &mut [[u32; 2]], source: &Source<'_>) {
-        if source.end(cells.len(), BLOCK) > source.values.len() {
-            return;
+    #[inline(never)]
+    pub fn widen(mut cells: &mut [[u32; 2]], source: &Source<'_>) {
+        // The last pixels' words may end behind the values.
+        while source.end(cells.len(), BLOCK) > source.values.len() {
+            let Some((cell, rest)) = cells.split_last_mut() else { return };
+            let bytes = source.values.get(rest.len().wrapping_mul(source.step)..).unwrap_or_default();
+            let word = bytes.iter().rev().fold(0, |word, byte| word << 8 | u32::from(byte.cast_unsigned()));
+            *cell = super::halves(word);
+            cells = rest;
         }
         if cells.is_empty() {
             return;
@@ -251,23 +260,6 @@ mod arithmetic {
         sums: [i32; 4],
     }
 
-    impl Default for Row {
-        fn default() -> Self {
-            Row {
-                runs: ptr::null(),
-                weights: ptr::null(),
-                rest: 0,
-                bias: 0,
-                step: 0,
-                scale: Short::default(),
-                cells: ptr::null(),
-                y: ptr::null_mut(),
-                count: 0,
-                sums: [0; 4],
-            }
-        }
-    }
-
     impl Row {
         #[inline(always)]
         fn set(&mut self, filter: &Filter<'_>, bias: i32) {
@@ -287,25 +279,37 @@ mod arithmetic {
         row.sums
     }
 
-    /// Sets what all filters of a row share. `pitch` is the engine's.
-    pub fn start(row: &mut Row, pitch: usize, out: &Out, scaling: &Scaling<'_>) {
-        (row.rest, row.scale) = (pitch.wrapping_sub(16), scaling.short());
-        (row.step, row.count) = (out.step, out.count);
+    /// What all filters of a row share. `pitch` is the engine's.
+    #[inline(always)]
+    pub fn start(pitch: usize, out: &Out<'_>, scaling: &Scaling<'_>) -> Row {
+        Row {
+            runs: ptr::null(),
+            weights: ptr::null(),
+            rest: pitch.wrapping_sub(16),
+            bias: 0,
+            step: out.filters(),
+            scale: scaling.short(),
+            cells: ptr::null(),
+            y: ptr::null_mut(),
+            count: out.count(),
+            sums: [0; 4],
+        }
     }
 
     /// All outputs of a row.
     #[inline(always)]
-    pub fn apply(row: &mut Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &Out, y: &mut [i8]) {
-        let last = row.count.wrapping_sub(1).wrapping_mul(row.step);
-        if !scale.shorten(&mut row.scale) || last >= y.len() || row.count > filter.geometry().width {
-            return apply_by_tiles::<Dsp>(row, filter, scale, out, y);
+    pub fn apply(row: &mut Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &mut Out<'_>) {
+        match out.first(scale.o) {
+            Some(y) if scale.shorten(&mut row.scale) => {
+                row.set(filter, scale.bias);
+                row.y = y;
+                // SAFETY: a `Filter` has runs that end with `END`, whose cells lie inside the row buffer for every tile of
+                // the row, and as many weights as the runs take; `Out` has the outputs that the row was started with, and
+                // not more than the geometry has.
+                unsafe { add_runs(row) }
+            }
+            _ => apply_by_tiles::<Dsp>(row, filter, scale, out),
         }
-        row.set(filter, scale.bias);
-        row.y = y.as_mut_ptr();
-        // SAFETY: a `Filter` has runs that end with `END`, whose cells lie inside the row buffer for every tile of the
-        // row, and as many weights as the runs take; there are no more outputs than the row has, and the last of them lies
-        // in `y`.
-        unsafe { add_runs(row) }
     }
 
     /// Computes the sums of tile after tile and their outputs.
@@ -433,9 +437,9 @@ mod arithmetic {
 
     pub fn widen(cells: &mut [[u32; 2]], source: &Source<'_>) {
         for (i, cell) in cells.iter_mut().enumerate() {
-            let word = source.values.get(i.wrapping_mul(source.step)..).and_then(|v| v.first_chunk());
-            let word = word.copied().unwrap_or([0; BLOCK]).map(i8::cast_unsigned);
-            *cell = super::halves(u32::from_le_bytes(word));
+            let values = source.values.get(i.wrapping_mul(source.step)..).unwrap_or_default();
+            let byte = |i: usize| values.get(i).map_or(0, |v| v.cast_unsigned());
+            *cell = super::halves(u32::from_le_bytes([byte(0), byte(1), byte(2), byte(3)]));
         }
     }
 
@@ -450,10 +454,10 @@ mod arithmetic {
 
     pub type Row = ();
 
-    pub fn start(_: &mut Row, _: usize, _: &Out, _: &Scaling<'_>) {}
+    pub fn start(_: usize, _: &Out<'_>, _: &Scaling<'_>) -> Row {}
 
-    pub fn apply(row: &mut Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &Out, y: &mut [i8]) {
-        apply_by_tiles::<Dsp>(row, filter, scale, out, y);
+    pub fn apply(row: &mut Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &mut Out<'_>) {
+        apply_by_tiles::<Dsp>(row, filter, scale, out);
     }
 
     pub fn sum(_: &mut Row, filter: &Filter<'_>, bias: i32, first: usize, pitch: usize) -> [i32; 4] {

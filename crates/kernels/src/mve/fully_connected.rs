@@ -119,7 +119,7 @@ fn fwcs(p: &FullyConnected<'_>, x: &[i8], y: &mut [i8]) -> Result<(), KernelErro
     let filters = p.linear.bias.len();
     let mut outputs = y.chunks_exact_mut(filters.max(1));
     for x in x.chunks_exact(channels.max(1)) {
-        let mut rest = Runs { group, whole: channels / group, index, weights: runs };
+        let mut rest = Runs { group, whole: channels / group, index: index.clone(), weights: runs };
         let Some(y) = outputs.next() else { return Err(KernelError::ActivationLength) };
         for (o, y) in y.iter_mut().enumerate() {
             let sum = rest.filter(x).ok_or(KernelError::ParameterLength)?;
@@ -144,8 +144,7 @@ impl Runs<'_> {
     fn filter(&mut self, x: &[i8]) -> Option<i32> {
         let (mut sum, mut left, mut x) = (0, self.whole, x);
         while left > 0 {
-            let n = left.min(TAKE);
-            let bits = self.index.take(n)?;
+            let (bits, n) = self.index.take(left)?;
             let stored = (bits.count_ones() as usize).wrapping_mul(self.group);
             let (weights, after) = self.weights.split_at_checked(stored)?;
             let (now, behind) = x.split_at_checked(n.wrapping_mul(self.group))?;
@@ -155,7 +154,7 @@ impl Runs<'_> {
             left = left.wrapping_sub(n);
         }
         // What is left of the input is shorter than a group.
-        if !x.is_empty() && self.index.take(1)? == 1 {
+        if !x.is_empty() && self.index.take(1)?.0 == 1 {
             let (weights, after) = self.weights.split_at_checked(x.len())?;
             self.weights = after;
             sum = dot(weights, x, sum);
@@ -163,9 +162,6 @@ impl Runs<'_> {
         Some(sum)
     }
 }
-
-/// Runs that are taken from the index at once.
-const TAKE: usize = 24;
 
 /// `sum` plus the products of the groups of `x` whose bit is set, the first in the lowest bit, with the weights.
 ///

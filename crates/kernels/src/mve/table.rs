@@ -79,7 +79,7 @@ impl<'a> Filters<'a> {
     /// `aligned`: every pixel of the input starts at a multiple of 4 when the channels are one.
     pub fn new(window: &Window, frame: Frame, linear: &'a Linear<'a>, aligned: bool) -> Self {
         let (index, weights, group) = match linear.weights {
-            Weights::Dense(weights) => (Index::Dense, weights, 0),
+            Weights::Dense(weights) => (Index::dense(), weights, 0),
             Weights::Bitmap { bitmap, runs, .. } => (Index::bitmap(bitmap), runs, frame.group),
             Weights::Gaps { gaps, runs, .. } => (Index::gaps(gaps), runs, frame.group),
         };
@@ -182,7 +182,7 @@ impl<'a> Filters<'a> {
         let Frame { kernel: [rows, columns], steps: [down, right], channels, group, groups } = self.frame;
         let row_runs = columns.wrapping_mul(groups);
         let mut row = 0usize;
-        if matches!(self.index, Index::Dense) {
+        if self.index.is_dense() {
             for _ in 0..rows {
                 if self.even {
                     emit(row, columns.wrapping_mul(channels))?;
@@ -196,12 +196,12 @@ impl<'a> Filters<'a> {
         }
         // Small filters are taken from the index at once.
         let whole = rows.wrapping_mul(row_runs);
-        let mut ahead = if whole <= TAKE { self.index.take(whole)? } else { 0 };
+        let mut ahead = if whole <= TAKE { self.index.take_all(whole)? } else { 0 };
         for _ in 0..rows {
             let mut first = 0usize;
             while first < row_runs {
                 let n = row_runs.wrapping_sub(first).min(TAKE);
-                let bits = if whole <= TAKE { ahead & mask(n) } else { self.index.take(n)? };
+                let bits = if whole <= TAKE { ahead & mask(n) } else { self.index.take_all(n)? };
                 ahead >>= n & 31;
                 if self.even {
                     even_runs(bits, row.wrapping_add(first.wrapping_mul(group)), group, &mut emit)?;

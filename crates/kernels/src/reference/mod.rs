@@ -20,7 +20,6 @@ pub use fully_connected::fully_connected_s8;
 pub use mean::mean_s8;
 pub use movement::{pad_s8, resize_nearest_s8, slice_s8, transpose_s8};
 pub use pool::{average_pool_s8, max_pool_s8};
-#[cfg(dtmm_isa = "mve")]
 pub(crate) use pool::{covered, rounded_quotient};
 pub use softmax::{log_softmax_s8, softmax_s8};
 

@@ -2,16 +2,24 @@
 
 use super::finish::{Rounding, Scaling};
 use super::geometry::BLOCK;
-use super::index::Index;
-use crate::{FullyConnected, KernelError, Weights};
+use super::runs::Decoder;
+use crate::{FullyConnected, KernelError};
 
 /// What an instruction set brings to dot products.
 pub(crate) trait Dot {
     /// Words that a block of four channels takes when prepared.
     const WORDS: usize;
 
-    /// Brings a block of channels into the form that [`Dot::dot`] reads.
-    fn prepare(block: [i8; 4], words: &mut [u32]);
+    /// Brings the whole blocks of the channels into the form that [`Dot::dot`] reads.
+    fn prepare(channels: &[i8], words: &mut [u32]) {
+        let blocks = channels.as_chunks().0;
+        for (to, block) in words.chunks_exact_mut(Self::WORDS.max(1)).zip(blocks) {
+            Self::prepare_block(*block, to);
+        }
+    }
+
+    /// The same with one block.
+    fn prepare_block(block: [i8; 4], words: &mut [u32]);
 
     /// `sum` plus the products of the stored groups.
     fn dot(groups: &Groups<'_>, sum: i32) -> i32;
@@ -90,36 +98,40 @@ pub(crate) fn fully_connected<E: Dot>(
         return Err(KernelError::ActivationLength);
     }
     p.linear.check(filters)?;
-    let runs = Runs::new(&p.linear.weights, channels, filters).ok_or(KernelError::ParameterLength)?;
+    let decoder = &Decoder::new(&p.linear.weights, [filters, 1, channels]);
+    let decoder = decoder.as_ref().map_err(|error| *error)?;
     let words =
         scratch.get_mut(..scratch_len::<E>(channels)).and_then(|s| bytemuck::try_cast_slice_mut(s).ok());
     let words: &mut [u32] = words.ok_or(KernelError::Scratch)?;
-    let mut outputs = y.chunks_exact_mut(filters.max(1));
-    for x in x.chunks_exact(channels.max(1)) {
-        let y = outputs.next().ok_or(KernelError::ActivationLength)?;
-        each_row::<E>(p, runs.clone(), words, x, y).ok_or(KernelError::ParameterLength)?;
+    let (mut x, mut y) = (x, y);
+    while let (Some((now, behind)), Some((out, rest))) =
+        (x.split_at_checked(channels), y.split_at_mut_checked(filters))
+        && !now.is_empty()
+    {
+        each_row::<E>(p, decoder, words, now, out).ok_or(KernelError::ParameterLength)?;
+        (x, y) = (behind, rest);
     }
     Ok(())
 }
 
 /// One row.
+#[inline(never)]
 fn each_row<E: Dot>(
     p: &FullyConnected<'_>,
-    mut runs: Runs<'_>,
+    decoder: &Decoder<'_>,
     words: &mut [u32],
     x: &[i8],
     y: &mut [i8],
 ) -> Option<()> {
-    let (blocks, tail) = x.as_chunks();
-    for (to, block) in words.chunks_exact_mut(E::WORDS.max(1)).zip(blocks) {
-        E::prepare(*block, to);
-    }
-    let dense = matches!(runs.index, Index::Dense);
+    let (blocks, tail) = x.as_chunks::<BLOCK>();
+    E::prepare(x, words);
+    let runs = &mut Runs::new(decoder, x.len());
+    let dense = runs.decoder.index.is_dense();
     let scaling = Scaling::new(&p.linear, Rounding::Once);
     for (o, y) in y.iter_mut().enumerate() {
         let scale = scaling.filter(o);
         let sum = if dense && tail.is_empty() {
-            let (weights, _) = runs.take(x.len())?.as_chunks();
+            let (weights, _) = runs.decoder.take(x.len())?.as_chunks();
             E::dot(&Groups { words, bits: 1, blocks: blocks.len(), weights }, scale.bias)
         } else {
             runs.filter::<E>(words, x, scale.bias)?
@@ -130,57 +142,35 @@ fn each_row<E: Dot>(
 }
 
 /// What has not been read yet of a layer's weights.
-#[derive(Clone)]
 struct Runs<'a> {
-    index: Index<'a>,
-    weights: &'a [i8],
-    /// Channels of a run.
-    group: usize,
+    decoder: Decoder<'a>,
     /// True when runs begin with a block.
     aligned: bool,
     /// Runs of a filter that are whole groups of whole blocks, and their channels.
     whole: [usize; 2],
 }
 
-/// Runs that are taken from the index at once.
-const TAKE: usize = 24;
-
 impl<'a> Runs<'a> {
-    /// `None` when the group is 0 or dense weights have another length than the filters.
     #[inline(always)]
-    fn new(weights: &Weights<'a>, channels: usize, filters: usize) -> Option<Self> {
-        let (index, group, weights) = match *weights {
-            Weights::Dense(w) if channels.checked_mul(filters) == Some(w.len()) => {
-                (Index::Dense, channels, w)
-            }
-            Weights::Dense(_) => return None,
-            Weights::Bitmap { group, bitmap, runs } => (Index::bitmap(bitmap), group, runs),
-            Weights::Gaps { group, gaps, runs } => (Index::gaps(gaps), group, runs),
-        };
+    fn new(decoder: &Decoder<'a>, channels: usize) -> Self {
+        let group = decoder.group;
         let aligned = group >= channels || group.is_multiple_of(BLOCK);
         let several = aligned && group < channels;
-        let whole = if several { channels.checked_div(group)? } else { 0 };
-        (group > 0).then_some(Runs {
-            index,
-            weights,
-            group,
-            aligned,
-            whole: [whole, whole.wrapping_mul(group)],
-        })
+        let whole = if several { channels.checked_div(group).unwrap_or(0) } else { 0 };
+        Runs { decoder: decoder.clone(), aligned, whole: [whole, whole.wrapping_mul(group)] }
     }
 
     /// `sum` plus the products of a row with the next filter; `None` when the index or the weights end too soon.
     #[inline(never)]
     fn filter<E: Dot>(&mut self, mut words: &[u32], x: &[i8], mut sum: i32) -> Option<i32> {
         let [mut left, channels] = self.whole;
-        let blocks = self.group / BLOCK;
+        let blocks = self.decoder.group / BLOCK;
         while left > 0 {
-            let n = left.min(TAKE);
-            let bits = self.index.take(n)?;
+            let (bits, n) = self.decoder.index.take(left)?;
             let (now, behind) = words.split_at_checked(blocks.wrapping_mul(E::WORDS).wrapping_mul(n))?;
             if bits != 0 {
-                let stored = (bits.count_ones() as usize).wrapping_mul(self.group);
-                let weights = self.take(stored)?.as_chunks().0;
+                let stored = (bits.count_ones() as usize).wrapping_mul(self.decoder.group);
+                let weights = self.decoder.take(stored)?.as_chunks().0;
                 sum = E::dot(&Groups { words: now, bits, blocks, weights }, sum);
             }
             words = behind;
@@ -188,21 +178,14 @@ impl<'a> Runs<'a> {
         }
         let mut x = x.get(channels..)?;
         while !x.is_empty() {
-            let (now, behind) = x.split_at_checked(self.group.min(x.len()))?;
-            if self.index.take(1)? == 1 {
-                let weights = self.take(now.len())?;
+            let (now, behind) = x.split_at_checked(self.decoder.group.min(x.len()))?;
+            if self.decoder.index.stored()? {
+                let weights = self.decoder.take(now.len())?;
                 sum = self.one_run::<E>(words, now, weights, sum);
             }
             x = behind;
         }
         Some(sum)
-    }
-
-    #[inline(always)]
-    fn take(&mut self, n: usize) -> Option<&'a [i8]> {
-        let (weights, rest) = self.weights.split_at_checked(n)?;
-        self.weights = rest;
-        Some(weights)
     }
 
     /// `sum` plus the products of a run that is not one of several; `words` are those of `x` when runs begin with a block.

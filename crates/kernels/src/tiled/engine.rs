@@ -25,7 +25,8 @@ pub(crate) trait Engine {
     /// Units from the data of the first output to the end of the last output's, in one block.
     fn reach(g: &Geometry) -> usize;
 
-    /// Brings one row of pixels (NHWC, empty when it is padding) into the layout.
+    /// Brings one row of pixels (NHWC, empty when it is padding) into the layout. What is padding in every row may stay as it
+    /// is: all rows are filled with padding first.
     fn fill(g: &Geometry, pixels: &[i8], zero_point: i8, row: &mut [u32]);
 
     /// Tiles of four outputs that cover a row.
@@ -45,24 +46,63 @@ pub(crate) trait Engine {
     }
 
     /// What the inner loop keeps from filter to filter.
-    type Row: Default;
+    type Row;
 
     /// Gets ready for a row of outputs.
-    fn start(row: &mut Self::Row, g: &Geometry, out: &Out, scaling: &Scaling<'_>) {
-        let _ = (row, g, out, scaling);
-    }
+    fn start(g: &Geometry, out: &Out<'_>, scaling: &Scaling<'_>) -> Self::Row;
 
-    /// Applies a filter to a row. `y` starts at the filter's first output.
-    fn apply(row: &mut Self::Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &Out, y: &mut [i8]) {
-        apply_by_tiles::<Self>(row, filter, scale, out, y);
+    /// Applies a filter to a row.
+    fn apply(row: &mut Self::Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &mut Out<'_>) {
+        apply_by_tiles::<Self>(row, filter, scale, out);
     }
 }
 
-/// Where a filter's outputs of one row go: `count` of them, `step` elements apart.
-pub(crate) struct Out {
-    pub step: usize,
-    #[cfg_attr(not(any(dtmm_isa = "dsp", dtmm_isa = "v7m")), expect(dead_code, reason = "for assembler"))]
-    pub count: usize,
+/// A row of outputs.
+pub(crate) struct Out<'y> {
+    y: &'y mut [i8],
+    /// Filters: the elements from one output of a filter to the next.
+    step: usize,
+    /// Outputs of a filter, not more than the geometry's and than `y` has.
+    count: usize,
+}
+
+impl<'y> Out<'y> {
+    /// `None` without filters.
+    pub fn new(y: &'y mut [i8], filters: usize, g: &Geometry) -> Option<Self> {
+        let count = y.len().checked_div(filters)?.min(g.width);
+        Some(Out { y, step: filters, count })
+    }
+
+    /// Scales and clamps output `at` of a filter, if there is one. Where there is assembler, that runs for nearly all outputs.
+    #[cfg_attr(any(dtmm_isa = "dsp", dtmm_isa = "v7m"), inline(never))]
+    #[cfg_attr(not(any(dtmm_isa = "dsp", dtmm_isa = "v7m")), inline(always))]
+    fn finish(&mut self, at: usize, scale: &Scale<'_>, sum: i32, high_mul: impl Fn(i32, i32) -> i32) {
+        if at < self.count
+            && let Some(y) = self.y.get_mut(at.wrapping_mul(self.step).wrapping_add(scale.o))
+        {
+            *y = scale.finish(sum, high_mul);
+        }
+    }
+
+    /// Filters.
+    pub fn filters(&self) -> usize {
+        self.step
+    }
+}
+
+/// For assembler.
+#[cfg(any(dtmm_isa = "dsp", dtmm_isa = "v7m"))]
+impl Out<'_> {
+    /// Outputs of a filter, not more than the geometry has.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The first output of filter `o`, behind which the others follow, as many elements apart as there are filters; `None`
+    /// when there is no such filter.
+    pub fn first(&mut self, o: usize) -> Option<*mut i8> {
+        (o < self.step && self.count > 0).then(|| self.y.as_mut_ptr().wrapping_add(o))
+    }
 }
 
 /// [`Engine::apply`] by [`Engine::sum`].
@@ -71,17 +111,12 @@ pub(crate) fn apply_by_tiles<E: Engine + ?Sized>(
     row: &mut E::Row,
     filter: &Filter<'_>,
     scale: &Scale<'_>,
-    out: &Out,
-    y: &mut [i8],
+    out: &mut Out<'_>,
 ) {
     for tile in 0..E::tiles(filter.geometry()) {
         let sums = E::sum(row, filter, scale.bias, tile);
         for (lane, sum) in sums.into_iter().enumerate() {
-            let at = E::output(filter.geometry(), tile, lane);
-            // The slice ends with the row.
-            if let Some(y) = y.get_mut(at.wrapping_mul(out.step)) {
-                *y = scale.finish(sum, E::high_mul);
-            }
+            out.finish(E::output(filter.geometry(), tile, lane), scale, sum, E::high_mul);
         }
     }
 }

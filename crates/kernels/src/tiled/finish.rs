@@ -46,7 +46,7 @@ impl<'a> Scaling<'a> {
     }
 
     /// For filter `o`.
-    #[inline(always)]
+    #[inline(never)]
     pub fn filter(&self, o: usize) -> Scale<'_> {
         let number = |n: Option<&[u8; 4]>| n.map_or(0, |n| i32::from_le_bytes(*n));
         let at = o & self.mask;
@@ -96,7 +96,8 @@ impl Scaling<'_> {
 /// Scaling of one filter's sums.
 pub(crate) struct Scale<'a> {
     layer: &'a Scaling<'a>,
-    o: usize,
+    /// The filter.
+    pub o: usize,
     /// The filter's bias.
     pub bias: i32,
     multiplier: i32,
@@ -144,7 +145,9 @@ impl Scale<'_> {
     /// 127, where a saturating instruction finds it.
     #[inline(always)]
     pub fn finish(&self, sum: i32, high_mul: impl Fn(i32, i32) -> i32) -> i8 {
-        if self.shift == 0 || self.layer.rounding == Rounding::Once {
+        // Assembler has the short form where there is any: what comes here is rare, and one way is smaller than two.
+        let assembled = cfg!(any(dtmm_isa = "dsp", dtmm_isa = "v7m"));
+        if assembled || self.shift == 0 || self.layer.rounding == Rounding::Once {
             return self.finish_generally(sum);
         }
         let high = high_mul(sum, self.multiplier);

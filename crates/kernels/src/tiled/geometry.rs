@@ -47,6 +47,7 @@ impl Geometry {
     }
 
     /// Kernel positions.
+    #[inline(never)]
     pub const fn positions(&self) -> usize {
         self.window.kernel[0].saturating_mul(self.window.kernel[1])
     }

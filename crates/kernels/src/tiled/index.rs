@@ -1,85 +1,130 @@
 //! Which runs are stored, several at a time.
 
 /// A run index and the place up to which it has been read.
-#[derive(Clone, Copy)]
-pub(crate) enum Index<'a> {
-    /// All runs.
-    Dense,
-    /// A bitmap and the next bit.
-    Bitmap(&'a [u8], usize),
-    /// A gap index.
-    Gaps(Gaps<'a>),
-}
-
-/// A gap index.
-#[derive(Clone, Copy)]
-pub(crate) struct Gaps<'a> {
+#[derive(Clone)]
+pub(crate) struct Index<'a> {
+    form: Form,
+    /// Runs that have been read but not taken, the first in the lowest bit.
+    bits: u32,
+    /// Their number.
+    held: usize,
+    /// What has not been read.
     bytes: &'a [u8],
-    /// Runs that are not stored before the next event.
-    absent: u32,
+    /// Runs of a gap index that are not stored before the next event.
+    absent: usize,
     /// True when a stored run follows them.
     stored: bool,
 }
 
-impl<'a> Index<'a> {
-    pub fn bitmap(bitmap: &'a [u8]) -> Self {
-        Index::Bitmap(bitmap, 0)
-    }
-
-    pub fn gaps(bytes: &'a [u8]) -> Self {
-        Index::Gaps(Gaps { bytes, absent: 0, stored: false })
-    }
-
-    /// The next `n` <= 24 runs, the first in the lowest bit; `None` behind the end of a bitmap.
-    pub fn take(&mut self, n: usize) -> Option<u32> {
-        let bits = match self {
-            Index::Dense => u32::MAX,
-            Index::Bitmap(bytes, at) => {
-                let rest = bytes.get(*at / 8..)?;
-                let word = match rest.first_chunk::<4>() {
-                    Some(word) => u32::from_le_bytes(*word),
-                    None => rest.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte)),
-                };
-                let bits = word >> (*at % 8);
-                *at = at.wrapping_add(n);
-                (*at <= bytes.len().wrapping_mul(8)).then_some(bits)?
-            }
-            Index::Gaps(gaps) => gaps.take(n as u32),
-        };
-        Some(bits & ((1 << (n & 31)) - 1))
-    }
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Dense,
+    Bitmap,
+    Gaps,
 }
 
-impl Gaps<'_> {
-    fn take(&mut self, n: u32) -> u32 {
-        let (mut at, mut bits) = (0, 0);
-        loop {
-            let step = self.absent.min(n.wrapping_sub(at));
-            self.absent = self.absent.wrapping_sub(step);
-            at = at.wrapping_add(step);
-            if at >= n {
-                return bits;
+impl<'a> Index<'a> {
+    /// All runs.
+    pub fn dense() -> Self {
+        Index::new(Form::Dense, &[])
+    }
+
+    pub fn bitmap(bitmap: &'a [u8]) -> Self {
+        Index::new(Form::Bitmap, bitmap)
+    }
+
+    pub fn gaps(gaps: &'a [u8]) -> Self {
+        Index::new(Form::Gaps, gaps)
+    }
+
+    fn new(form: Form, bytes: &'a [u8]) -> Self {
+        Index { form, bits: 0, held: 0, bytes, absent: 0, stored: false }
+    }
+
+    pub fn is_dense(&self) -> bool {
+        self.form == Form::Dense
+    }
+
+    /// The next runs, the first in the lowest bit, and how many they are: one at least, `most` at most, which is not 0. `None`
+    /// behind the end of a bitmap.
+    #[inline(always)]
+    pub fn take(&mut self, most: usize) -> Option<(u32, usize)> {
+        if self.held == 0 {
+            self.read()?;
+        }
+        let n = self.held.min(most);
+        let bits = self.bits & u32::MAX >> (32usize.wrapping_sub(n) & 31);
+        self.bits >>= n & 31;
+        self.held = self.held.wrapping_sub(n);
+        Some((bits, n))
+    }
+
+    /// As [`Index::take`], to be called where that would be too large; none behind the end of a bitmap.
+    #[inline(never)]
+    pub fn take_some(&mut self, most: usize) -> (u32, usize) {
+        self.take(most).unwrap_or((0, 0))
+    }
+
+    /// Whether the next run is stored; `None` behind the end of a bitmap.
+    #[inline(always)]
+    pub fn stored(&mut self) -> Option<bool> {
+        let (bits, n) = self.take_some(1);
+        (n > 0).then_some(bits != 0)
+    }
+
+    /// The next `n` runs, 1 to 32.
+    #[cfg(any(dtmm_isa = "mve", test))]
+    pub fn take_all(&mut self, n: usize) -> Option<u32> {
+        let (mut bits, mut taken) = self.take(n)?;
+        while taken < n {
+            let (more, by) = self.take(n.wrapping_sub(taken))?;
+            bits |= more << (taken & 31);
+            taken = taken.wrapping_add(by);
+        }
+        Some(bits)
+    }
+
+    /// Reads runs when none are held.
+    #[inline(never)]
+    fn read(&mut self) -> Option<()> {
+        (self.bits, self.held) = match (self.form, self.bytes.split_first_chunk()) {
+            (Form::Dense, _) => (u32::MAX, 32),
+            (Form::Gaps, _) => self.read_gaps(),
+            (Form::Bitmap, Some((word, rest))) => {
+                self.bytes = rest;
+                (u32::from_le_bytes(*word), 32)
             }
+            (Form::Bitmap, None) => {
+                let first = self.byte()?;
+                (first, 8)
+            }
+        };
+        Some(())
+    }
+
+    /// Each byte takes one step, however many runs are not stored.
+    #[inline(always)]
+    fn read_gaps(&mut self) -> (u32, usize) {
+        let (mut bits, mut at) = (0, self.absent);
+        while at < 32 {
             if self.stored {
                 bits |= 1 << (at & 31);
                 at = at.wrapping_add(1);
-                self.stored = false;
             }
-            if self.absent == 0 && !self.stored {
-                self.read();
-            }
+            // Behind the last byte nothing is stored.
+            let gap = self.byte().map(|gap| gap as usize);
+            self.stored = gap.is_some_and(|gap| gap < 255);
+            at = gap.map_or(usize::MAX, |gap| at.wrapping_add(gap));
         }
+        self.absent = at.wrapping_sub(32);
+        (bits, 32)
     }
 
-    fn read(&mut self) {
-        match self.bytes.split_first() {
-            Some((&gap, rest)) => {
-                self.bytes = rest;
-                self.absent = u32::from(gap);
-                self.stored = gap < 255;
-            }
-            None => self.absent = u32::MAX,
-        }
+    #[inline(always)]
+    fn byte(&mut self) -> Option<u32> {
+        let (byte, rest) = self.bytes.split_first()?;
+        self.bytes = rest;
+        Some((*byte).into())
     }
 }
 
@@ -96,7 +141,7 @@ mod tests {
     fn taken(mut index: Index<'_>, steps: &[usize]) -> Vec<bool> {
         let mut runs = Vec::new();
         for &n in steps {
-            let bits = index.take(n).expect("inside the index");
+            let bits = index.take_all(n).expect("inside the index");
             runs.extend((0..n).map(|i| bits >> i & 1 == 1));
         }
         runs
@@ -108,7 +153,7 @@ mod tests {
         #[test]
         fn runs_are_those_of_the_reference(
             bytes in prop::collection::vec(any::<u8>(), 1..40),
-            steps in prop::collection::vec(1usize..=24, 1..20),
+            steps in prop::collection::vec(1usize..=32, 1..20),
         ) {
             let mut steps = steps;
             while steps.iter().sum::<usize>() > bytes.len() * 8 {
@@ -125,6 +170,6 @@ mod tests {
     #[test]
     fn a_bitmap_ends() {
         let mut index = Index::bitmap(&[0xFF]);
-        assert_eq!((index.take(5), index.take(4)), (Some(31), None));
+        assert_eq!((index.take_all(5), index.take_all(4)), (Some(31), None));
     }
 }

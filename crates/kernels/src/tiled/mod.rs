@@ -73,13 +73,13 @@ pub(crate) fn convolve<E: Engine>(
     x: &[i8],
     y: &mut [i8],
 ) -> Result<(), KernelError> {
-    if x.len() != p.input.elements() || y.len() != p.output.elements() || y.is_empty() || x.is_empty() {
+    if !p.input.holds(x, &p.output, y) {
         return Err(KernelError::ActivationLength);
     }
     p.linear.check(p.output.c)?;
     let g = &Geometry::of(p);
     // Results are borrowed where they were put: copies of them would add to the stack.
-    let decoder = &Decoder::new(&p.linear.weights, g, p.output.c);
+    let decoder = &Decoder::new(&p.linear.weights, [p.output.c, g.positions(), g.input.c]);
     let decoder = decoder.as_ref().map_err(|error| *error)?;
     let group = p.linear.weights.group();
     let Some(memory) = &mut Memory::cut::<E>(g, group, scratch) else { return Err(KernelError::Scratch) };
@@ -98,6 +98,8 @@ struct Memory<'s> {
     /// For each slot of the row buffer, the input row in it.
     tags: &'s mut [u32],
     rows: &'s mut [u32],
+    /// Words of a row.
+    row: usize,
 }
 
 impl<'s> Memory<'s> {
@@ -116,7 +118,14 @@ impl<'s> Memory<'s> {
         let (tags, rows) = words.split_at_mut_checked(sizes.rows)?;
         tags.fill(NO_ROW);
         let runs = bytemuck::try_cast_slice_mut(runs).ok()?;
-        Some(Memory { runs, padded: bytemuck::try_cast_slice_mut(padded).ok()?, taps, tags, rows })
+        Some(Memory {
+            runs,
+            padded: bytemuck::try_cast_slice_mut(padded).ok()?,
+            taps,
+            tags,
+            rows,
+            row: sizes.row,
+        })
     }
 }
 
@@ -132,14 +141,15 @@ fn rows<E: Engine>(
 ) -> Option<()> {
     let filters = p.output.c;
     let scaling = &Scaling::new(&p.linear, rounding);
-    let row = &mut E::Row::default();
-    let mut top = 0usize.wrapping_sub(g.window.padding[0]);
+    // What stays padding in every row is filled in once.
+    E::fill(g, &[], p.linear.input_zero_point, memory.rows);
+    let mut top = 0usize;
     for y in y.chunks_mut(g.width.wrapping_mul(filters).max(1)) {
-        load::<E>(g, p.linear.input_zero_point, top as isize, x, memory)?;
+        load::<E>(g, p.linear.input_zero_point, top, x, memory)?;
         top = top.wrapping_add(g.window.stride[0]);
-        let out = &Out { step: filters, count: y.len().checked_div(filters)?.min(g.width) };
-        E::start(row, g, out, scaling);
-        apply_filters::<E>(g, decoder, memory, scaling, (row, out), y)?;
+        let out = &mut Out::new(y, filters, g)?;
+        let row = &mut E::start(g, out, scaling);
+        apply_filters::<E>(g, decoder, memory, scaling, row, out)?;
     }
     Some(())
 }
@@ -151,51 +161,46 @@ fn apply_filters<E: Engine>(
     decoder: &Decoder<'_>,
     memory: &mut Memory<'_>,
     scaling: &Scaling<'_>,
-    (row, out): (&mut E::Row, &Out),
-    y: &mut [i8],
+    row: &mut E::Row,
+    out: &mut Out<'_>,
 ) -> Option<()> {
-    let (mut decoder, mut listed) = (decoder.clone(), 0);
+    let mut decoder = decoder.clone();
     let w = &mut Workspace::new::<E>(g, memory.rows, memory.taps, (memory.runs, memory.padded))?;
-    for o in 0..out.step {
-        let filter = decoder.filter(w, &mut listed)?;
-        E::apply(row, &filter, &scaling.filter(o), out, y.get_mut(o..)?);
+    for o in 0..out.filters() {
+        let filter = decoder.filter(w)?;
+        E::apply(row, &filter, &scaling.filter(o), out);
     }
     Some(())
 }
 
-/// Brings the input rows under the outputs whose first kernel row lies on input row `top` into the row buffer, and
-/// notes where the data of each kernel position are.
+/// Brings the input rows under the outputs whose first kernel row lies on row `top`, counted from the padded upper border,
+/// into the row buffer, and notes where the data of each kernel position are.
 #[inline(never)]
 fn load<E: Engine>(
     g: &Geometry,
     zero_point: i8,
-    top: isize,
+    top: usize,
     x: &[i8],
     memory: &mut Memory<'_>,
 ) -> Option<()> {
-    let Memory { taps, tags, rows, .. } = memory;
-    let (units, [kh, kw]) = (E::row_units(g), g.window.kernel);
-    let words = units.wrapping_mul(E::UNIT) / 4;
+    let Memory { taps, tags, rows, row: words, .. } = memory;
+    let (units, [kh, kw], [down, _]) = (words.wrapping_mul(4) / E::UNIT, g.window.kernel, g.window.dilation);
     let row_len = g.input.w.wrapping_mul(g.input.c);
     for (ky, taps) in taps.chunks_mut(kw.max(1)).enumerate() {
-        let iy = top.wrapping_add_unsigned(ky.wrapping_mul(g.window.dilation[0]));
+        let row = top.wrapping_add(ky.wrapping_mul(down));
         // A row keeps its slot while it is in use, unless dilation puts two of them into one.
-        let slot = if g.window.dilation[0] == 1 { iy.checked_rem_euclid(kh as isize)? as usize } else { ky };
+        let slot = if down == 1 { row.checked_rem(kh)? } else { ky };
         for (kx, tap) in taps.iter_mut().enumerate() {
             *tap = slot.wrapping_mul(units).wrapping_add(E::tap(g, kx)) as u32;
         }
         let tag = tags.get_mut(slot)?;
-        if *tag != iy as u32 {
-            *tag = iy as u32;
-            let row = usize::try_from(iy).ok().filter(|r| *r < g.input.h).map(|r| r.wrapping_mul(row_len));
-            let pixels = row.and_then(|start| x.get(start..x.len().min(start.wrapping_add(row_len))));
-            let start = slot.wrapping_mul(words);
-            E::fill(
-                g,
-                pixels.unwrap_or_default(),
-                zero_point,
-                rows.get_mut(start..start.wrapping_add(words))?,
-            );
+        if *tag != row as u32 {
+            *tag = row as u32;
+            let iy = row.wrapping_sub(g.window.padding[0]);
+            let (start, to) = (iy.wrapping_mul(row_len), slot.wrapping_mul(*words));
+            let end = x.len().min(start.wrapping_add(row_len));
+            let pixels = if iy < g.input.h { x.get(start..end)? } else { &[] };
+            E::fill(g, pixels, zero_point, rows.get_mut(to..to.wrapping_add(*words))?);
         }
     }
     Some(())

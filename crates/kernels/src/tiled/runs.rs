@@ -2,7 +2,7 @@
 
 use super::engine::{Engine, Filter};
 use super::geometry::{BLOCK, Geometry};
-use crate::fwcs::{BitmapRuns, GapRuns};
+use super::index::Index;
 use crate::{KernelError, Weights};
 
 /// Weights of neighbouring channels that are stored back to back: the units from the row buffer's start to the run's first
@@ -14,40 +14,21 @@ pub(crate) type Run = [u32; 2];
 pub(crate) const END: Run = [0, 1 << 31];
 
 /// Runs that one filter can have at most, [`END`] included.
+#[inline(never)]
 pub(crate) const fn max_runs(g: &Geometry, group: usize) -> usize {
     let groups = if group == 0 { 1 } else { g.input.c.div_ceil(group) };
     // Neighbouring groups at one position are one run.
     g.positions().saturating_mul(groups.div_ceil(2)).saturating_add(1)
 }
 
-/// Where the runs of a layer come from.
-#[derive(Clone)]
-enum Index<'a> {
-    Dense,
-    Bitmap(BitmapRuns<'a>),
-    Gaps(GapRuns<'a>),
-}
-
-impl Iterator for Index<'_> {
-    type Item = bool;
-
-    fn next(&mut self) -> Option<bool> {
-        match self {
-            Index::Dense => Some(true),
-            Index::Bitmap(runs) => runs.next(),
-            Index::Gaps(runs) => runs.next(),
-        }
-    }
-}
-
 /// Walks a layer's filters.
 #[derive(Clone)]
 pub(crate) struct Decoder<'a> {
-    index: Index<'a>,
+    pub index: Index<'a>,
     /// Channels of a run.
-    group: usize,
+    pub group: usize,
     /// Weights not yet walked over.
-    weights: &'a [i8],
+    pub weights: &'a [i8],
 }
 
 /// Memory that filters are decoded into, and what is the same for all filters of a row.
@@ -61,6 +42,8 @@ pub(crate) struct Workspace<'w> {
     pub runs: &'w mut [Run],
     /// For weights that need zeros between them; empty when they are used where they are.
     pub padded: &'w mut [i8],
+    /// Runs of the filter that was decoded last, and its weights.
+    listed: [usize; 2],
     place: Place,
 }
 
@@ -76,205 +59,157 @@ impl<'w> Workspace<'w> {
         let units = rows.len().wrapping_mul(4) / E::UNIT;
         let limit = units.checked_sub(E::reach(geometry))?;
         let (pitch, block_bits) = (E::pitch(geometry), E::BLOCK.trailing_zeros());
-        let last = (geometry.input.c >> block_bits).wrapping_sub(1).wrapping_mul(pitch);
+        let last = geometry.blocks.wrapping_sub(1).wrapping_mul(pitch);
         let fits = |tap: &u32| (*tap as usize).wrapping_add(last) <= limit;
-        let whole = E::BLOCK > 1 && padded.is_empty() && taps.iter().all(fits);
+        let whole = E::BLOCK > 1 && taps.iter().all(fits);
         let place = Place { pitch, limit, block_bits, whole };
-        Some(Workspace { geometry, rows, taps, runs, padded, place })
+        Some(Workspace { geometry, rows, taps, runs, padded, listed: [0; 2], place })
     }
 }
 
 impl<'a> Decoder<'a> {
-    /// At the first filter.
+    /// At the first filter; each has `channels` at each of its `positions`.
     ///
     /// # Errors
     /// When the weights' group is 0 or dense weights have another length than the filters.
     #[inline(never)]
-    pub fn new(weights: &Weights<'a>, g: &Geometry, filters: usize) -> Result<Self, KernelError> {
-        let per_filter = g.positions().saturating_mul(g.input.c);
-        Ok(match *weights {
-            Weights::Dense(w) if per_filter != 0 && per_filter.checked_mul(filters) == Some(w.len()) => {
-                Decoder { index: Index::Dense, group: g.input.c, weights: w }
-            }
-            Weights::Bitmap { group, bitmap, runs } if group != 0 => {
-                Decoder { index: Index::Bitmap(BitmapRuns::new(bitmap)), group, weights: runs }
-            }
-            Weights::Gaps { group, gaps, runs } if group != 0 => {
-                Decoder { index: Index::Gaps(GapRuns::new(gaps)), group, weights: runs }
-            }
-            _ => return Err(KernelError::ParameterLength),
-        })
+    pub fn new(
+        weights: &Weights<'a>,
+        [filters, positions, channels]: [usize; 3],
+    ) -> Result<Self, KernelError> {
+        let (index, group, weights) = match *weights {
+            Weights::Dense(w) => (Index::dense(), channels, w),
+            Weights::Bitmap { group, bitmap, runs } => (Index::bitmap(bitmap), group, runs),
+            Weights::Gaps { group, gaps, runs } => (Index::gaps(gaps), group, runs),
+        };
+        let all = positions.saturating_mul(channels).saturating_mul(filters);
+        if group == 0 || (index.is_dense() && all != weights.len()) {
+            return Err(KernelError::ParameterLength);
+        }
+        Ok(Decoder { index, group, weights })
     }
 
-    /// The next filter; `None` when the index or the weights end too soon. `listed` is the number of runs of the filter
-    /// before it in the workspace, 0 for a row's first filter.
+    /// Takes weights off the front.
     #[inline(always)]
-    pub fn filter<'f>(&mut self, w: &'f mut Workspace<'_>, listed: &mut usize) -> Option<Filter<'f>>
+    pub fn take(&mut self, n: usize) -> Option<&'a [i8]> {
+        let (weights, rest) = self.weights.split_at_checked(n)?;
+        self.weights = rest;
+        Some(weights)
+    }
+
+    /// The next filter; `None` when the index or the weights end too soon.
+    #[inline(always)]
+    pub fn filter<'f>(&mut self, w: &'f mut Workspace<'_>) -> Option<Filter<'f>>
     where
         'a: 'f,
     {
-        let (geometry, rows) = (w.geometry, w.rows);
-        if !w.padded.is_empty() {
-            let used = match (&self.index, *listed) {
-                // Dense filters have the same runs.
-                (Index::Dense, 1..) => self.pad(w)?,
-                _ => self.list_padded(w, listed)?,
-            };
-            let (runs, weights) = (w.runs.get(..*listed)?, w.padded.get(..used)?);
-            return Some(Filter { geometry, rows, runs, weights });
+        // Dense filters have the same runs.
+        let again = self.index.is_dense() && w.listed[0] > 0;
+        match (again, w.padded.is_empty()) {
+            (true, true) => {}
+            (true, false) => self.pad(w)?,
+            (false, _) => self.list(w)?,
         }
-        let used = match (&self.index, *listed) {
-            // Dense filters have the same runs.
-            (Index::Dense, 1..) => w.taps.len().wrapping_mul(geometry.input.c),
-            _ => self.list(w, listed)?,
-        };
-        let (weights, rest) = self.weights.split_at_checked(used)?;
-        self.weights = rest;
-        Some(Filter { geometry, rows, runs: w.runs.get(..*listed)?, weights })
+        let (geometry, rows, [runs, used]) = (w.geometry, w.rows, w.listed);
+        let weights = if w.padded.is_empty() { self.take(used)? } else { w.padded.get(..used)? };
+        Some(Filter { geometry, rows, runs: w.runs.get(..runs)?, weights })
     }
 
-    /// Lists the runs of a filter whose weights are used where they are; the number of weights.
+    /// Lists the runs of a filter. Weights that need zeros between them are taken and copied.
     #[inline(never)]
-    fn list(&mut self, w: &mut Workspace<'_>, listed: &mut usize) -> Option<usize> {
+    fn list(&mut self, w: &mut Workspace<'_>) -> Option<()> {
         let channels = w.geometry.input.c;
-        let cut = [channels, self.group];
-        match &mut self.index {
-            Index::Bitmap(index) => {
-                // A copy, because what is behind a reference does not stay in registers.
-                let mut local = index.clone();
-                let used = if self.group >= channels && w.place.whole {
-                    *listed = list_positions(&mut local, w.taps, channels >> w.place.block_bits, w.runs)?;
-                    listed.wrapping_sub(1).wrapping_mul(channels)
+        // Dense filters are listed once for a row, so that it pays to look which positions are neighbours.
+        let whole = self.group >= channels && w.place.whole && !self.index.is_dense();
+        w.listed = if whole && w.padded.is_empty() {
+            let runs = list_positions(&mut self.index, w.taps, channels >> w.place.block_bits, w.runs)?;
+            [runs, runs.wrapping_sub(1).wrapping_mul(channels)]
+        } else {
+            self.list_groups(w)?
+        };
+        Some(())
+    }
+
+    /// Lists the stored ones of a filter's groups; the number of runs and of weights.
+    #[inline(always)]
+    fn list_groups(&mut self, w: &mut Workspace<'_>) -> Option<[usize; 2]> {
+        let (channels, group) = (w.geometry.input.c, self.group);
+        let mut list = List { len: 0, end: usize::MAX };
+        let (groups, mut used) = (channels.div_ceil(group.max(1)).max(1), 0usize);
+        let mut left = groups.wrapping_mul(w.taps.len());
+        let mut taps = w.taps.iter();
+        // The next group, counted from the first one at position `tap`.
+        let (mut tap, mut at) = (*taps.next()?, 0usize);
+        while left > 0 {
+            let (mut bits, n) = self.index.take_some(left);
+            if n == 0 {
+                return None;
+            }
+            left = left.wrapping_sub(n);
+            let mut behind = at.wrapping_add(n);
+            while bits != 0 {
+                let absent = bits.trailing_zeros();
+                bits >>= absent & 31;
+                at = at.wrapping_add(absent as usize);
+                while at >= groups {
+                    (tap, at, behind) = (*taps.next()?, at.wrapping_sub(groups), behind.wrapping_sub(groups));
+                }
+                // Neighbouring groups are one run.
+                let stored = (bits.trailing_ones() as usize).min(groups.wrapping_sub(at));
+                let channel = at.wrapping_mul(group);
+                let len = group.wrapping_mul(stored).min(channels.wrapping_sub(channel));
+                if w.padded.is_empty() {
+                    let offset = (channel >> w.place.block_bits).wrapping_mul(w.place.pitch);
+                    list.push(w, offset.wrapping_add(tap as usize), len >> w.place.block_bits)?;
+                    used = used.wrapping_add(len);
                 } else {
-                    list_groups(&mut local, w.taps, cut, &w.place, (w.runs, listed))?
-                };
-                *index = local;
-                Some(used)
+                    used = list.copy(w, [tap as usize, channel], self.take(len)?)?;
+                }
+                at = at.wrapping_add(stored);
+                bits = bits >> (stored.wrapping_sub(1) & 31) >> 1;
             }
-            index => list_groups(index, w.taps, cut, &w.place, (w.runs, listed)),
+            at = behind;
         }
+        *w.runs.get_mut(list.len)? = END;
+        Some([list.len.wrapping_add(1), used])
     }
 
-    /// Lists the runs of a filter whose weights are copied between zeros, and takes the weights; their number with the
-    /// zeros.
+    /// Copies the weights of a dense filter between zeros, and takes them.
     #[inline(never)]
-    fn list_padded(&mut self, w: &mut Workspace<'_>, listed: &mut usize) -> Option<usize> {
-        let mut list = List { runs: &mut *w.runs, len: 0, end: usize::MAX };
-        // By words, as the scratch memory is cut: a second way to fill would be code.
-        bytemuck::try_cast_slice_mut::<i8, u32>(w.padded).ok()?.fill(0);
-        let mut used = 0usize;
-        for tap in w.taps {
-            let end = used.wrapping_add(w.geometry.blocks.wrapping_mul(BLOCK));
-            if self.copy_position(w.geometry.input.c, w.padded.get_mut(used..end)?)? {
-                list.push(&w.place, *tap as usize, w.geometry.blocks)?;
-                used = end;
-            }
+    fn pad(&mut self, w: &mut Workspace<'_>) -> Option<()> {
+        let (channels, step) = (w.geometry.input.c, w.geometry.blocks.wrapping_mul(BLOCK).max(1));
+        for to in w.padded.chunks_exact_mut(step) {
+            pad(to, self.take(channels)?);
         }
-        *listed = list.finish()?;
-        Some(used)
+        Some(())
     }
+}
 
-    /// Copies the weights of a dense filter between the zeros that are there already, and takes them; their number with
-    /// the zeros.
-    #[inline(never)]
-    fn pad(&mut self, w: &mut Workspace<'_>) -> Option<usize> {
-        let (channels, step) = (w.geometry.input.c.max(1), w.geometry.blocks.wrapping_mul(BLOCK).max(1));
-        let (weights, rest) = self.weights.split_at_checked(w.taps.len().wrapping_mul(channels))?;
-        self.weights = rest;
-        for (to, from) in w.padded.chunks_exact_mut(step).zip(weights.chunks_exact(channels)) {
-            if let Some(to) = to.get_mut(..from.len()) {
-                to.copy_from_slice(from);
-            }
-        }
-        Some(w.padded.len())
-    }
-
-    /// Copies the weights of one kernel position to their channels; false when there are none.
-    fn copy_position(&mut self, channels: usize, to: &mut [i8]) -> Option<bool> {
-        let (mut first, mut any) = (0, false);
-        while first < channels {
-            let len = self.group.min(channels.wrapping_sub(first));
-            let end = first.wrapping_add(len);
-            if self.index.next()? {
-                let (run, rest) = self.weights.split_at_checked(len)?;
-                self.weights = rest;
-                to.get_mut(first..end)?.iter_mut().zip(run).for_each(|(to, from)| *to = *from);
-                any = true;
-            }
-            first = end;
-        }
-        Some(any)
+/// Copies a run; zeros follow it.
+#[inline(never)]
+fn pad(to: &mut [i8], run: &[i8]) {
+    for (i, to) in to.iter_mut().enumerate() {
+        *to = run.get(i).copied().unwrap_or(0);
     }
 }
 
 /// Lists the stored ones of a filter's positions, which all lie inside the row buffer; the number of runs.
 #[inline(always)]
-fn list_positions(
-    index: &mut impl Iterator<Item = bool>,
-    taps: &[u32],
-    blocks: usize,
-    runs: &mut [Run],
-) -> Option<usize> {
+fn list_positions(index: &mut Index<'_>, taps: &[u32], blocks: usize, runs: &mut [Run]) -> Option<usize> {
     let all = runs.len();
     let mut free = runs.iter_mut();
-    for tap in taps {
-        if index.next()? {
+    let mut taps = taps;
+    while !taps.is_empty() {
+        let (mut bits, n) = index.take(taps.len())?;
+        while bits != 0 {
+            let tap = taps.get(bits.trailing_zeros() as usize)?;
             *free.next()? = [*tap, blocks as u32];
+            bits &= bits.wrapping_sub(1);
         }
+        taps = taps.get(n..)?;
     }
     *free.next()? = END;
     Some(all.wrapping_sub(free.len()))
-}
-
-/// Lists the stored ones of a filter's groups; the number of weights.
-#[inline(always)]
-fn list_groups(
-    index: &mut impl Iterator<Item = bool>,
-    taps: &[u32],
-    [channels, group]: [usize; 2],
-    place: &Place,
-    (runs, listed): (&mut [Run], &mut usize),
-) -> Option<usize> {
-    let all = runs.len();
-    let mut free = runs.iter_mut();
-    let full = group >> place.block_bits;
-    let full_step = full.wrapping_mul(place.pitch);
-    // The run that is being made: where it starts, its blocks, where a block would follow.
-    let (mut start, mut open, mut end, mut used) = (0, 0usize, 0usize, 0usize);
-    for tap in taps {
-        let (mut left, mut at) = (channels, *tap as usize);
-        while left > 0 {
-            let (mut len, mut blocks, mut step) = (group, full, full_step);
-            if left < group {
-                (len, blocks) = (left, left >> place.block_bits);
-                step = blocks.wrapping_mul(place.pitch);
-            }
-            let stored = index.next()?;
-            if open > 0 && (!stored || at != end) {
-                *free.next()? = [start as u32, open as u32];
-                open = 0;
-            }
-            if stored {
-                if open == 0 {
-                    start = at;
-                }
-                open = open.wrapping_add(blocks);
-                end = at.wrapping_add(step);
-                used = used.wrapping_add(len);
-                if end.wrapping_sub(place.pitch) > place.limit {
-                    return None;
-                }
-            }
-            at = at.wrapping_add(step);
-            left = left.wrapping_sub(len);
-        }
-    }
-    if open > 0 {
-        *free.next()? = [start as u32, open as u32];
-    }
-    *free.next()? = END;
-    *listed = all.wrapping_sub(free.len());
-    Some(used)
 }
 
 /// What decides whether two runs are neighbours and whether a run lies inside the row buffer.
@@ -285,40 +220,52 @@ struct Place {
     limit: usize,
     /// Logarithm of the channels of a block.
     block_bits: u32,
-    /// True when whole positions need no look at either.
+    /// True when whole positions are runs of their own that lie inside it.
     whole: bool,
 }
 
 /// The runs of a filter so far.
-struct List<'r> {
-    runs: &'r mut [Run],
+struct List {
     len: usize,
     /// Where a run would start that continues the last one.
     end: usize,
 }
 
-impl List<'_> {
+impl List {
     /// Adds a run, or makes the last one longer; `None` when it leaves the row buffer or there are too many.
     #[inline(always)]
-    fn push(&mut self, place: &Place, offset: usize, blocks: usize) -> Option<()> {
-        let end = blocks.wrapping_mul(place.pitch).wrapping_add(offset);
-        if end.wrapping_sub(place.pitch) > place.limit {
+    fn push(&mut self, w: &mut Workspace<'_>, offset: usize, blocks: usize) -> Option<()> {
+        let end = blocks.wrapping_mul(w.place.pitch).wrapping_add(offset);
+        if end.wrapping_sub(w.place.pitch) > w.place.limit {
             return None;
         }
         if self.end == offset {
-            let last = self.runs.get_mut(self.len.wrapping_sub(1))?;
+            let last = w.runs.get_mut(self.len.wrapping_sub(1))?;
             last[1] = last[1].wrapping_add(blocks as u32);
         } else {
-            *self.runs.get_mut(self.len)? = [offset as u32, blocks as u32];
+            *w.runs.get_mut(self.len)? = [offset as u32, blocks as u32];
             self.len = self.len.wrapping_add(1);
         }
         self.end = end;
         Some(())
     }
 
-    /// Ends the list; its length.
-    fn finish(self) -> Option<usize> {
-        *self.runs.get_mut(self.len)? = END;
-        Some(self.len.wrapping_add(1))
+    /// Copies the weights from a channel on to where they belong between the zeros of a position, whose run is added with
+    /// the first of them; the weights so far, with the zeros. `None` when runs may leave the row buffer or there are too
+    /// many.
+    #[inline(never)]
+    fn copy(&mut self, w: &mut Workspace<'_>, [tap, channel]: [usize; 2], weights: &[i8]) -> Option<usize> {
+        let blocks = w.geometry.blocks;
+        let step = blocks.wrapping_mul(BLOCK);
+        let mut used = self.len.wrapping_mul(step);
+        if self.end != tap {
+            *w.runs.get_mut(self.len).filter(|_| w.place.whole)? = [tap as u32, blocks as u32];
+            (self.len, self.end) = (self.len.wrapping_add(1), tap);
+            used = used.wrapping_add(step);
+            pad(w.padded.get_mut(used.wrapping_sub(step)..)?.get_mut(..channel)?, &[]);
+        }
+        // Weights that come later overwrite the zeros.
+        pad(w.padded.get_mut(used.wrapping_sub(step)..used)?.get_mut(channel..)?, weights);
+        Some(used)
     }
 }

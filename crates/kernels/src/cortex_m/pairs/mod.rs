@@ -43,7 +43,7 @@ impl Pairs {
 
     /// Bytes from one pair of channels to the next.
     const fn plane(g: &Geometry) -> usize {
-        Self::cells(g).saturating_mul(g.phases).saturating_mul(CELL)
+        Self::cells(g).wrapping_mul(g.phases).wrapping_mul(CELL)
     }
 }
 
@@ -52,7 +52,8 @@ impl Engine for Pairs {
     const UNIT: usize = 1;
 
     fn row_units(g: &Geometry) -> usize {
-        Self::pitch(g).saturating_mul(g.blocks)
+        let pitch = Self::cells(g).saturating_mul(g.phases).saturating_mul(2 * CELL);
+        pitch.saturating_mul(g.blocks)
     }
 
     fn tap(g: &Geometry, kx: usize) -> usize {
@@ -61,7 +62,7 @@ impl Engine for Pairs {
     }
 
     fn pitch(g: &Geometry) -> usize {
-        Self::plane(g).saturating_mul(2)
+        Self::plane(g).wrapping_mul(2)
     }
 
     fn reach(g: &Geometry) -> usize {
@@ -94,12 +95,12 @@ impl Engine for Pairs {
 
     type Row = arithmetic::Row;
 
-    fn start(row: &mut Self::Row, g: &Geometry, out: &Out, scaling: &Scaling<'_>) {
-        arithmetic::start(row, [Self::plane(g), Self::half(g)], out, scaling);
+    fn start(g: &Geometry, out: &Out<'_>, scaling: &Scaling<'_>) -> Self::Row {
+        arithmetic::start([Self::plane(g), Self::half(g)], out, scaling)
     }
 
-    fn apply(row: &mut Self::Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &Out, y: &mut [i8]) {
-        arithmetic::apply(row, filter, scale, out, y);
+    fn apply(row: &mut Self::Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &mut Out<'_>) {
+        arithmetic::apply(row, filter, scale, out);
     }
 
     #[cfg(dtmm_isa = "v6m")]
@@ -136,7 +137,7 @@ fn pair(cells: &mut [[u32; 2]], source: &Source<'_>) {
 impl Dot for Pairs {
     const WORDS: usize = BLOCK;
 
-    fn prepare(block: [i8; 4], words: &mut [u32]) {
+    fn prepare_block(block: [i8; 4], words: &mut [u32]) {
         words.iter_mut().zip(block).for_each(|(to, from)| *to = i32::from(from).cast_unsigned());
     }
 

@@ -5,10 +5,10 @@ use crate::tiled::{Filter, Out, Scale, Scaling, apply_by_tiles};
 
 pub type Row = ();
 
-pub fn start(_: &mut Row, _: [usize; 2], _: &Out, _: &Scaling<'_>) {}
+pub fn start(_: [usize; 2], _: &Out<'_>, _: &Scaling<'_>) -> Row {}
 
-pub fn apply(row: &mut Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &Out, y: &mut [i8]) {
-    apply_by_tiles::<Pairs>(row, filter, scale, out, y);
+pub fn apply(row: &mut Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &mut Out<'_>) {
+    apply_by_tiles::<Pairs>(row, filter, scale, out);
 }
 
 pub fn sum(_: &mut Row, filter: &Filter<'_>, bias: i32, first: usize, plane: usize) -> [i32; 4] {

@@ -88,10 +88,10 @@ pub unsafe extern "C" fn add_groups(
 
 pub type Row = ();
 
-pub fn start(_: &mut Row, _: [usize; 2], _: &Out, _: &Scaling<'_>) {}
+pub fn start(_: [usize; 2], _: &Out<'_>, _: &Scaling<'_>) -> Row {}
 
-pub fn apply(row: &mut Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &Out, y: &mut [i8]) {
-    apply_by_tiles::<Pairs>(row, filter, scale, out, y);
+pub fn apply(row: &mut Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &mut Out<'_>) {
+    apply_by_tiles::<Pairs>(row, filter, scale, out);
 }
 
 /// `rest` is the plane's bytes less the 16 that the loads move on.

@@ -76,27 +76,6 @@ pub struct Row {
     stop: usize,
 }
 
-impl Default for Row {
-    fn default() -> Self {
-        Row {
-            runs: ptr::null(),
-            weights: ptr::null(),
-            plane: 0,
-            low: 0,
-            step: 0,
-            scale: Short::default(),
-            cells: ptr::null(),
-            y: ptr::null_mut(),
-            count: 0,
-            sums: [0; 4],
-            high: 0,
-            apart: 0,
-            half: 0,
-            stop: 0,
-        }
-    }
-}
-
 impl Row {
     #[inline(always)]
     fn set(&mut self, filter: &Filter<'_>, bias: i32) {
@@ -117,26 +96,41 @@ pub fn sum(row: &mut Row, filter: &Filter<'_>, bias: i32, first: usize, _: usize
     row.sums
 }
 
-/// Sets what all filters of a row share. `plane` and `half` are the engine's.
-pub fn start(row: &mut Row, [plane, half]: [usize; 2], out: &Out, scaling: &Scaling<'_>) {
-    (row.plane, row.scale) = (plane, scaling.short());
-    (row.step, row.count) = (out.step, out.count);
-    (row.apart, row.half, row.stop) = (half.wrapping_mul(out.step), half, out.count.saturating_sub(half));
+/// What all filters of a row share. `plane` and `half` are the engine's.
+#[inline(always)]
+pub fn start([plane, half]: [usize; 2], out: &Out<'_>, scaling: &Scaling<'_>) -> Row {
+    Row {
+        runs: ptr::null(),
+        weights: ptr::null(),
+        plane,
+        low: 0,
+        step: out.filters(),
+        scale: scaling.short(),
+        cells: ptr::null(),
+        y: ptr::null_mut(),
+        count: out.count(),
+        sums: [0; 4],
+        high: 0,
+        apart: half.wrapping_mul(out.filters()),
+        half,
+        stop: out.count().saturating_sub(half),
+    }
 }
 
 /// All outputs of a row.
 #[inline(always)]
-pub fn apply(row: &mut Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &Out, y: &mut [i8]) {
-    let last = row.count.wrapping_sub(1).wrapping_mul(row.step);
-    if !scale.shorten(&mut row.scale) || last >= y.len() || row.count > filter.geometry().width {
-        return apply_by_tiles::<Pairs>(row, filter, scale, out, y);
+pub fn apply(row: &mut Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &mut Out<'_>) {
+    match out.first(scale.o) {
+        Some(y) if scale.shorten(&mut row.scale) => {
+            row.set(filter, scale.bias);
+            row.y = y;
+            // SAFETY: a `Filter` has runs that end with `END`, whose cells lie inside the row buffer for every tile of
+            // the row, and as many weights as the runs take; `Out` has the outputs that the row was started with, and not
+            // more than the geometry has.
+            unsafe { add_runs(row) }
+        }
+        _ => apply_by_tiles::<Pairs>(row, filter, scale, out),
     }
-    row.set(filter, scale.bias);
-    row.y = y.as_mut_ptr();
-    // SAFETY: a `Filter` has runs that end with `END`, whose cells lie inside the row buffer for every tile of the
-    // row, and as many weights as the runs take; there are no more outputs than the row has, and the last of them lies
-    // in `y`.
-    unsafe { add_runs(row) }
 }
 
 /// Computes the sums of tile after tile and their outputs.
