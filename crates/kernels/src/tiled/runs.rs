@@ -141,10 +141,7 @@ impl<'a> Decoder<'a> {
         // The next group, counted from the first one at position `tap`.
         let (mut tap, mut at) = (*taps.next()?, 0usize);
         while left > 0 {
-            let (mut bits, n) = self.index.take_some(left);
-            if n == 0 {
-                return None;
-            }
+            let (mut bits, n) = self.index.take(left)?;
             left = left.wrapping_sub(n);
             let mut behind = at.wrapping_add(n);
             while bits != 0 {
@@ -163,7 +160,14 @@ impl<'a> Decoder<'a> {
                     list.push(w, offset.wrapping_add(tap as usize), len >> w.place.block_bits)?;
                     used = used.wrapping_add(len);
                 } else {
-                    used = list.copy(w, [tap as usize, channel], self.take(len)?)?;
+                    let step = w.geometry.blocks.wrapping_mul(BLOCK);
+                    if list.place(w, tap)? {
+                        pad(w.padded.get_mut(used..)?.get_mut(..channel)?, &[]);
+                        used = used.wrapping_add(step);
+                    }
+                    let first = used.wrapping_sub(step).wrapping_add(channel);
+                    // Weights that come later overwrite the zeros.
+                    pad(w.padded.get_mut(first..used)?, self.take(len)?);
                 }
                 at = at.wrapping_add(stored);
                 bits = bits >> (stored.wrapping_sub(1) & 31) >> 1;
@@ -250,22 +254,16 @@ impl List {
         Some(())
     }
 
-    /// Copies the weights from a channel on to where they belong between the zeros of a position, whose run is added with
-    /// the first of them; the weights so far, with the zeros. `None` when runs may leave the row buffer or there are too
-    /// many.
+    /// Adds the run of a whole position whose weights are copied between zeros; true for the first call at `tap`. `None` when
+    /// runs may leave the row buffer or there are too many.
     #[inline(never)]
-    fn copy(&mut self, w: &mut Workspace<'_>, [tap, channel]: [usize; 2], weights: &[i8]) -> Option<usize> {
-        let blocks = w.geometry.blocks;
-        let step = blocks.wrapping_mul(BLOCK);
-        let mut used = self.len.wrapping_mul(step);
-        if self.end != tap {
-            *w.runs.get_mut(self.len).filter(|_| w.place.whole)? = [tap as u32, blocks as u32];
-            (self.len, self.end) = (self.len.wrapping_add(1), tap);
-            used = used.wrapping_add(step);
-            pad(w.padded.get_mut(used.wrapping_sub(step)..)?.get_mut(..channel)?, &[]);
+    fn place(&mut self, w: &mut Workspace<'_>, tap: u32) -> Option<bool> {
+        let new = self.end != tap as usize;
+        if new {
+            let free = w.runs.get_mut(self.len).filter(|_| w.place.whole)?;
+            *free = [tap, w.geometry.blocks as u32];
+            (self.len, self.end) = (self.len.wrapping_add(1), tap as usize);
         }
-        // Weights that come later overwrite the zeros.
-        pad(w.padded.get_mut(used.wrapping_sub(step)..used)?.get_mut(channel..)?, weights);
-        Some(used)
+        Some(new)
     }
 }
