@@ -7,7 +7,7 @@
 //!
 //! Each instruction set's module has functions of the names and signatures below.
 
-use crate::{Conv2d, FullyConnected, KernelError, reference};
+use crate::{Conv2d, KernelError, reference};
 
 #[cfg(any(dtmm_isa = "dsp", dtmm_isa = "v7m", dtmm_isa = "v6m"))]
 pub use crate::cortex_m::{
@@ -74,7 +74,7 @@ pub fn depthwise_conv2d_s8(
 /// When lengths and shapes disagree, or the scratch memory is too short or not aligned.
 #[cfg_attr(dtmm_isa = "mve", inline(never))]
 pub fn fully_connected_s8(
-    p: &FullyConnected<'_>,
+    p: &Conv2d<'_>,
     scratch: &mut [i8],
     x: &[i8],
     y: &mut [i8],

@@ -31,6 +31,6 @@ pub mod table;
 mod tiled;
 
 pub use params::{
-    Axes, Clamp, Conv2d, Elementwise, FullyConnected, KernelError, Linear, LogSoftmax, Mean, Operand, Pool,
-    Rescale, Shape, Softmax, Weights, Window,
+    Axes, Clamp, Conv2d, Elementwise, KernelError, Linear, LogSoftmax, Mean, Operand, Pool, Rescale, Shape,
+    Softmax, Weights, Window,
 };

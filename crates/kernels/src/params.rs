@@ -88,8 +88,7 @@ pub struct Window {
 
 impl Window {
     /// One pixel under each output.
-    pub(crate) const POINT: Self =
-        Window { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], padding: [0, 0] };
+    pub const POINT: Self = Window { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], padding: [0, 0] };
 
     /// Row and column of the input under the kernel's first position, for the output at `row`, `column`.
     pub(crate) const fn corner(&self, row: usize, column: usize) -> [isize; 2] {
@@ -189,18 +188,17 @@ impl Linear<'_> {
 
     /// Scales and clamps the sum of filter `o`, rounding twice.
     pub(crate) fn finish(&self, o: usize, sum: i32) -> i8 {
-        self.finish_rounded(o, sum, false)
+        self.finish_scaled(self.scale(o), sum, false)
     }
 
     /// Scales and clamps the sum of filter `o`, rounding once.
     pub(crate) fn finish_once(&self, o: usize, sum: i32) -> i8 {
-        self.finish_rounded(o, sum, true)
+        self.finish_scaled(self.scale(o), sum, true)
     }
 
-    /// Scales and clamps the sum of filter `o`.
+    /// Scales and clamps the sum of a filter with this multiplier and shift.
     #[inline]
-    pub(crate) fn finish_rounded(&self, o: usize, sum: i32, once: bool) -> i8 {
-        let (multiplier, shift) = self.scale(o);
+    pub(crate) fn finish_scaled(&self, (multiplier, shift): (i32, i8), sum: i32, once: bool) -> i8 {
         let scaled = if once {
             crate::requantize::multiply_once(sum, multiplier, shift)
         } else {
@@ -227,26 +225,6 @@ pub struct Conv2d<'a> {
     pub window: Window,
     /// Weights and output scaling.
     pub linear: Linear<'a>,
-}
-
-/// A matrix product with every row of channels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FullyConnected<'a> {
-    /// Number of rows (pixels).
-    pub rows: usize,
-    /// Input channels.
-    pub input_channels: usize,
-    /// Weights and output scaling.
-    pub linear: Linear<'a>,
-}
-
-impl<'a> FullyConnected<'a> {
-    /// The same sums as a pointwise convolution over one row of pixels.
-    pub(crate) fn as_conv2d(&self) -> Conv2d<'a> {
-        let input = Shape { h: 1, w: self.rows, c: self.input_channels };
-        let output = Shape { c: self.linear.bias.len(), ..input };
-        Conv2d { input, output, window: Window::POINT, linear: self.linear }
-    }
 }
 
 /// `clamp(output_zero_point + multiply(x - input_zero_point))`.

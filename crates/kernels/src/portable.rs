@@ -1,7 +1,7 @@
 //! Kernels in plain Rust for any processor, written so that compilers turn the inner loops into vector code.
 
-use crate::tiled::{self, Dot, Engine, Filter, Geometry, Groups, LANES, Out, Rounding, Scaling};
-use crate::{Conv2d, FullyConnected, KernelError};
+use crate::tiled::{self, Engine, Filter, Geometry, LANES, Out, Scaling};
+use crate::{Conv2d, KernelError};
 
 /// Rows of 16-bit values, pixel after pixel, so that whole kernel rows are one run.
 pub(crate) struct Portable;
@@ -9,9 +9,14 @@ pub(crate) struct Portable;
 impl Portable {
     /// Columns of a row.
     const fn columns(g: &Geometry) -> usize {
-        let outputs = g.width.next_multiple_of(LANES).saturating_sub(1);
+        let outputs = Self::outputs(g).saturating_sub(1);
         let reach = g.window.kernel[1].saturating_sub(1).saturating_mul(g.window.dilation[1]);
         outputs.saturating_mul(g.window.stride[1]).saturating_add(reach).saturating_add(1)
+    }
+
+    /// Outputs that a row has room for.
+    const fn outputs(g: &Geometry) -> usize {
+        if g.single { 1 } else { g.width.next_multiple_of(LANES) }
     }
 
     /// Values from one output's data to the next one's.
@@ -39,7 +44,7 @@ impl Engine for Portable {
     }
 
     fn reach(g: &Geometry) -> usize {
-        g.width.next_multiple_of(LANES).wrapping_sub(1).wrapping_mul(Self::step(g)).wrapping_add(1)
+        Self::outputs(g).wrapping_sub(1).wrapping_mul(Self::step(g)).wrapping_add(1)
     }
 
     fn fill(g: &Geometry, pixels: &[i8], zero_point: i8, row: &mut [u32]) {
@@ -83,23 +88,18 @@ impl Engine for Portable {
         }
         sums
     }
-}
 
-impl Dot for Portable {
-    const WORDS: usize = 2;
-
-    fn prepare_block(block: [i8; 4], words: &mut [u32]) {
-        let values = bytemuck::cast::<[i16; 4], [u32; 2]>(block.map(i16::from));
-        words.iter_mut().zip(values).for_each(|(to, from)| *to = from);
-    }
-
-    fn dot(groups: &Groups<'_>, sum: i32) -> i32 {
-        groups.fold(sum, |sum, words: &[[u32; 2]], weights| {
-            let values: &[i16] = bytemuck::try_cast_slice(words.as_flattened()).unwrap_or_default();
-            let products =
-                values.iter().zip(weights.as_flattened()).map(|(x, w)| i32::from(*x) * i32::from(*w));
-            products.fold(sum, i32::wrapping_add)
-        })
+    fn single(filter: &Filter<'_>, bias: i32) -> i32 {
+        let rows: &[i16] = bytemuck::try_cast_slice(filter.rows()).unwrap_or_default();
+        let (mut sum, mut weights) = (bias, filter.weights());
+        for [offset, blocks] in filter.runs().iter().take(filter.runs().len().wrapping_sub(1)) {
+            let Some((w, rest)) = weights.split_at_checked(*blocks as usize) else { break };
+            weights = rest;
+            let values = rows.get(*offset as usize..).unwrap_or_default();
+            let products = values.iter().zip(w).map(|(x, w)| i32::from(*x).wrapping_mul(i32::from(*w)));
+            sum = products.fold(sum, i32::wrapping_add);
+        }
+        sum
     }
 }
 
@@ -164,7 +164,7 @@ mod sse2 {
 /// # Errors
 /// When lengths and shapes disagree, or the scratch memory is too small or not aligned to 4.
 pub fn conv2d_s8(p: &Conv2d<'_>, scratch: &mut [i8], x: &[i8], y: &mut [i8]) -> Result<(), KernelError> {
-    tiled::convolve::<Portable>(p, Rounding::Twice, scratch, x, y)
+    tiled::convolve::<Portable>(p, false, scratch, x, y)
 }
 
 /// As [`crate::reference::fully_connected_s8`].
@@ -172,12 +172,12 @@ pub fn conv2d_s8(p: &Conv2d<'_>, scratch: &mut [i8], x: &[i8], y: &mut [i8]) -> 
 /// # Errors
 /// When lengths and shapes disagree, the scratch memory is too small or not aligned to 4.
 pub fn fully_connected_s8(
-    p: &FullyConnected<'_>,
+    p: &Conv2d<'_>,
     scratch: &mut [i8],
     x: &[i8],
     y: &mut [i8],
 ) -> Result<(), KernelError> {
-    tiled::fully_connected::<Portable>(p, scratch, x, y)
+    tiled::convolve::<Portable>(p, true, scratch, x, y)
 }
 
 /// As [`crate::reference::depthwise_conv2d_s8`], which compilers vectorise as it is.

@@ -3,9 +3,11 @@
 /// `a * b / 2^31`, rounded to nearest (ties away from zero for positive, towards zero for negative products, as
 /// gemmlowp); saturates when both are `i32::MIN`.
 pub const fn saturating_rounding_doubling_high_mul(a: i32, b: i32) -> i32 {
-    if a == i32::MIN && b == i32::MIN {
-        return i32::MAX;
-    }
+    if a == i32::MIN && b == i32::MIN { i32::MAX } else { rounding_high_mul(a, b) }
+}
+
+/// The same for one factor that is not negative: nothing saturates.
+const fn rounding_high_mul(a: i32, b: i32) -> i32 {
     // Half of the divisor, and a shift to the right, which rounds down: ties go upwards.
     ((a as i64 * b as i64 + (1 << 30)) >> 31) as i32
 }
@@ -25,7 +27,7 @@ pub const fn rounding_divide_by_pot(x: i32, exponent: u32) -> i32 {
 pub const fn multiply(x: i32, multiplier: i32, shift: i8) -> i32 {
     let left = if shift > 0 { shift as u32 } else { 0 };
     let right = if shift < 0 { shift.unsigned_abs() as u32 } else { 0 };
-    let high = saturating_rounding_doubling_high_mul(x.wrapping_shl(left), multiplier);
+    let high = rounding_high_mul(x.wrapping_shl(left), multiplier);
     rounding_divide_by_pot(high, right)
 }
 

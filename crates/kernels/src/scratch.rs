@@ -6,12 +6,12 @@
 use crate::cortex_m::{depthwise_scratch_len, dsp::Dsp, pairs::Pairs};
 use crate::mve;
 use crate::portable::Portable;
-use crate::tiled::{Geometry, dot_scratch_len, scratch_len};
+use crate::tiled::{Geometry, scratch_len};
 use crate::{Shape, Window};
 
 /// Bytes for a convolution. `group` is 0 for dense weights.
 pub fn conv2d(input: &Shape, output: &Shape, window: &Window, group: usize) -> usize {
-    let g = Geometry::new(input, output, window);
+    let g = Geometry::new(input, output, window, false);
     let mve = mve::geometry::conv2d_scratch(input, output, window, group);
     let tiled = scratch_len::<Dsp>(&g, group).max(scratch_len::<Pairs>(&g, group));
     tiled.max(scratch_len::<Portable>(&g, group)).max(mve)
@@ -24,9 +24,10 @@ pub fn depthwise_conv2d(input: &Shape, output: &Shape, window: &Window) -> usize
 }
 
 /// Bytes for a fully connected layer. `group` is 0 for dense weights.
-pub fn fully_connected(_rows: usize, input_channels: usize, _output_channels: usize, _group: usize) -> usize {
-    let cortex_m = dot_scratch_len::<Dsp>(input_channels).max(dot_scratch_len::<Pairs>(input_channels));
-    cortex_m.max(dot_scratch_len::<Portable>(input_channels))
+pub fn fully_connected(input: &Shape, group: usize) -> usize {
+    let g = Geometry::new(input, input, &Window::POINT, true);
+    let cortex_m = scratch_len::<Dsp>(&g, group).max(scratch_len::<Pairs>(&g, group));
+    cortex_m.max(scratch_len::<Portable>(&g, group))
 }
 
 /// Bytes for a pooling layer.

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 
 use dtmm_kernels::table::{self, HardSwish, LeakyRelu, Q4Input};
 use dtmm_kernels::{
-    Axes, Clamp, Conv2d, Elementwise, FullyConnected, KernelError, Linear, LogSoftmax, Mean, Operand, Pool,
-    Rescale, Shape, Softmax, Weights, Window, reference as kernel,
+    Axes, Clamp, Conv2d, Elementwise, KernelError, Linear, LogSoftmax, Mean, Operand, Pool, Rescale, Shape,
+    Softmax, Weights, Window, reference as kernel,
 };
 
 /// Written around every output; a kernel must not touch it.
@@ -104,10 +104,7 @@ fn linear(case: &Case, weights: Weights<'_>, y: &mut [i8]) -> Result<(), KernelE
     match case.name.as_str() {
         "conv2d" => kernel::conv2d_s8(&conv, &x, y),
         "depthwise" => kernel::depthwise_conv2d_s8(&conv, &x, y),
-        _ => {
-            let p = FullyConnected { rows: input.h * input.w, input_channels: input.c, linear };
-            kernel::fully_connected_s8(&p, &x, y)
-        }
+        _ => kernel::fully_connected_s8(&conv, &x, y),
     }
 }
 

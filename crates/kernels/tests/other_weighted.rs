@@ -1,8 +1,7 @@
 //! Depthwise convolutions and fully connected layers of every instruction set against the reference kernels.
 
 use dtmm_kernels::{
-    Clamp, Conv2d, FullyConnected, KernelError, Linear, Shape, Weights, Window, cortex_m, portable,
-    reference, scratch,
+    Clamp, Conv2d, KernelError, Linear, Shape, Weights, Window, cortex_m, portable, reference, scratch,
 };
 use proptest::prelude::*;
 
@@ -139,8 +138,10 @@ proptest! {
         let n = rows * filters;
         for weights in [Weights::Dense(&dense), Weights::Bitmap { group, bitmap: &bitmap, runs: &runs }] {
             let stored = if matches!(weights, Weights::Dense(_)) { 0 } else { group };
-            let p = FullyConnected { rows, input_channels: channels, linear: scales.linear(weights, zero_points, clamp) };
-            let len = scratch::fully_connected(rows, channels, filters, stored);
+            let (input, output) = (Shape { h: 1, w: rows, c: channels }, Shape { h: 1, w: rows, c: filters });
+            let linear = scales.linear(weights, zero_points, clamp);
+            let p = Conv2d { input, output, window: Window::POINT, linear };
+            let len = scratch::fully_connected(&input, stored);
             let expected = run(0, n, |_, y| reference::fully_connected_s8(&p, &x, y));
             let kernels = [
                 cortex_m::dsp::fully_connected_s8, cortex_m::pairs::fully_connected_s8, portable::fully_connected_s8,

@@ -188,7 +188,7 @@ fn scratch_len(program: &Program, step: &Step, group: usize) -> usize {
     match &step.kind {
         Kind::Conv2d(w, _) => scratch::conv2d(&x, &y, &window(w), group),
         Kind::Depthwise(w, _) => scratch::depthwise_conv2d(&x, &y, &window(w)),
-        Kind::FullyConnected(_) => scratch::fully_connected(x.h * x.w, x.c, y.c, group),
+        Kind::FullyConnected(_) => scratch::fully_connected(&x, group),
         Kind::Plain(Params::MaxPool { window: w, .. } | Params::AveragePool { window: w, .. }) => {
             scratch::pool(&x, &y, &window(w))
         }

@@ -52,12 +52,6 @@ fn weights<'a>(weights: &format::Weights<'a>) -> kernels::Weights<'a> {
     }
 }
 
-/// A fully connected layer again.
-pub(crate) const fn fully_connected<'a>(p: &kernels::Conv2d<'a>) -> kernels::FullyConnected<'a> {
-    let rows = p.input.h.saturating_mul(p.input.w);
-    kernels::FullyConnected { rows, input_channels: p.input.c, linear: p.linear }
-}
-
 #[inline(always)]
 pub(crate) fn pool(w: &format::Window, c: format::Clamp, x: &Tensor<'_>, y: &Tensor<'_>) -> kernels::Pool {
     kernels::Pool { input: shape(x.shape), output: shape(y.shape), window: window(w), clamp: clamp(c) }

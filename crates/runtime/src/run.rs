@@ -3,7 +3,7 @@
 use dtmm_format::{Elementwise, Opcode, Package, Params, Record, Tensor};
 use dtmm_kernels::{Axes, Conv2d, KernelError, LogSoftmax, Mean, Softmax, active as kernel, needs};
 
-use crate::convert::{elementwise, fully_connected, linear, pool, product, rescale, shape, window};
+use crate::convert::{elementwise, linear, pool, product, rescale, shape, window};
 use crate::memory::{Memory, Single};
 
 /// Runs layer `i` in the arena.
@@ -29,21 +29,12 @@ fn with_weights(package: &Package<'_>, i: u16, arena: &mut [i8]) -> Result<(), O
         Opcode::DepthwiseConv2d if Opcode::DepthwiseConv2d.is_built() => {
             kernel::depthwise_conv2d_s8(p, scratch, x, y)
         }
-        Opcode::FullyConnected if Opcode::FullyConnected.is_built() => run_fully_connected(p, scratch, x, y),
+        Opcode::FullyConnected if Opcode::FullyConnected.is_built() => {
+            kernel::fully_connected_s8(p, scratch, x, y)
+        }
         _ => Err(KernelError::Shape),
     }
     .map_err(Some)
-}
-
-/// In a frame of its own: convolutions, whose stack is the deepest, do not pay for the copy.
-#[inline(never)]
-fn run_fully_connected(
-    p: &Conv2d<'_>,
-    scratch: &mut [i8],
-    x: &[i8],
-    y: &mut [i8],
-) -> Result<(), KernelError> {
-    kernel::fully_connected_s8(&fully_connected(p), scratch, x, y)
 }
 
 /// Whether layer `i` was planned with the scratch memory that its kernel needs.
@@ -51,10 +42,8 @@ fn run_fully_connected(
 pub(crate) fn has_scratch(package: &Package<'_>, i: u16, arena: &mut [i8]) -> bool {
     let Some(Job { opcode, p, memory }) = &decode(package, i, arena) else { return true };
     let needed = match opcode {
-        Opcode::Conv2d if Opcode::Conv2d.is_built() => needs::conv2d(p),
         Opcode::DepthwiseConv2d if Opcode::DepthwiseConv2d.is_built() => needs::depthwise_conv2d(p),
-        Opcode::FullyConnected if Opcode::FullyConnected.is_built() => needs::fully_connected(p.input.c),
-        _ => 0,
+        _ => needs::conv2d(p, *opcode == Opcode::FullyConnected),
     };
     memory.scratch.len() >= needed
 }
@@ -131,7 +120,8 @@ fn pooled(
     let Some((clamp, count_include_pad)) = package.pool(layer) else { return Err(KernelError::Shape) };
     let p = &pool(window, clamp, x, y);
     match layer.opcode {
-        Opcode::MaxPool => kernel::max_pool_s8(p, memory.x, memory.y),
+        Opcode::MaxPool if Opcode::MaxPool.is_built() => kernel::max_pool_s8(p, memory.x, memory.y),
+        _ if !Opcode::AveragePool.is_built() => Err(KernelError::Shape),
         _ => {
             let padding = count_include_pad.then_some(x.zero_point);
             kernel::average_pool_s8(p, padding, memory.x, memory.y)

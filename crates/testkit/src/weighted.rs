@@ -191,9 +191,7 @@ impl Weighted {
         match self.op {
             WeightedOp::Conv2d => scratch::conv2d(&input, &output, &window, self.group()),
             WeightedOp::DepthwiseConv2d => scratch::depthwise_conv2d(&input, &output, &window),
-            WeightedOp::FullyConnected => {
-                scratch::fully_connected(input.h * input.w, input.c, output.c, self.group())
-            }
+            WeightedOp::FullyConnected => scratch::fully_connected(&input, self.group()),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Depthwise convolution: for each output pixel a list of the pixels under the kernel, for four channels at a time a walk
 //! along the list.
 
-use crate::tiled::{BLOCK, Engine, Rounding, Scaling};
+use crate::tiled::{BLOCK, Engine, Scaling};
 use crate::{Conv2d, KernelError, Weights, Window};
 
 /// Words of scratch memory: the list, two numbers for each channel, a pixel of padding.
@@ -66,7 +66,7 @@ fn pixels<E: Engine>(
     let numbers = bytemuck::try_cast_slice_mut::<u32, [u32; 2]>(numbers).unwrap_or_default();
     let padding = bytemuck::try_cast_slice_mut::<u32, i8>(padding).unwrap_or_default();
     padding.fill(p.linear.input_zero_point);
-    let scaling = Scaling::new(&p.linear, Rounding::Twice);
+    let scaling = Scaling::new(&p.linear);
     for (o, numbers) in numbers.iter_mut().enumerate() {
         *numbers = scaling.filter(o).numbers();
     }

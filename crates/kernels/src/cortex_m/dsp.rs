@@ -6,10 +6,8 @@
 //! of channels, and the inner loop is the same for every shape.
 
 use super::cells::{self, Source};
-use crate::tiled::{
-    self, BLOCK, Dot, Engine, Filter, Geometry, Groups, LANES, Out, Rounding, Scale, Scaling,
-};
-use crate::{Conv2d, FullyConnected, KernelError};
+use crate::tiled::{self, BLOCK, Engine, Filter, Geometry, LANES, Out, Scale, Scaling};
+use crate::{Conv2d, KernelError};
 
 /// The instruction set.
 pub(crate) struct Dsp;
@@ -20,7 +18,12 @@ const CELL: usize = 8;
 impl Dsp {
     /// Cells of one phase.
     const fn cells(g: &Geometry) -> usize {
-        g.width.next_multiple_of(LANES).saturating_add(g.overhang)
+        Self::outputs(g).saturating_add(g.overhang)
+    }
+
+    /// Outputs that a row has room for.
+    const fn outputs(g: &Geometry) -> usize {
+        if g.single { 1 } else { g.width.next_multiple_of(LANES) }
     }
 }
 
@@ -43,10 +46,15 @@ impl Engine for Dsp {
     }
 
     fn reach(g: &Geometry) -> usize {
-        g.width.next_multiple_of(LANES).wrapping_mul(CELL)
+        Self::outputs(g).wrapping_mul(CELL)
     }
 
+    #[inline(never)]
     fn fill(g: &Geometry, pixels: &[i8], zero_point: i8, row: &mut [u32]) {
+        if g.single {
+            let cells = row.as_chunks_mut().0.get_mut(..g.blocks).unwrap_or_default();
+            return arithmetic::widen(cells, &Source { values: pixels, step: BLOCK, apart: 0 });
+        }
         let blank = halves(u32::from_le_bytes([zero_point.cast_unsigned(); 4]));
         // A row buffer that is too short stays as it is.
         let _ = cells::widen(g, (Self::cells(g), blank), pixels, row, arithmetic::widen);
@@ -65,6 +73,10 @@ impl Engine for Dsp {
         arithmetic::sum(row, filter, bias, first, Self::pitch(filter.geometry()))
     }
 
+    fn single(filter: &Filter<'_>, bias: i32) -> i32 {
+        arithmetic::single(filter, bias)
+    }
+
     type Row = arithmetic::Row;
 
     fn start(g: &Geometry, out: &Out<'_>, scaling: &Scaling<'_>) -> Self::Row {
@@ -73,26 +85,6 @@ impl Engine for Dsp {
 
     fn apply(row: &mut Self::Row, filter: &Filter<'_>, scale: &Scale<'_>, out: &mut Out<'_>) {
         arithmetic::apply(row, filter, scale, out);
-    }
-}
-
-impl Dot for Dsp {
-    const WORDS: usize = CELL / 4;
-
-    fn prepare(channels: &[i8], words: &mut [u32]) {
-        let blocks = channels.len() / BLOCK;
-        if let Some(cells) = words.as_chunks_mut().0.get_mut(..blocks) {
-            arithmetic::widen(cells, &Source { values: channels, step: BLOCK, apart: 0 });
-        }
-    }
-
-    fn prepare_block(block: [i8; 4], words: &mut [u32]) {
-        let cell = halves(u32::from_le_bytes(block.map(i8::cast_unsigned)));
-        words.iter_mut().zip(cell).for_each(|(to, from)| *to = from);
-    }
-
-    fn dot(groups: &Groups<'_>, sum: i32) -> i32 {
-        arithmetic::dot(groups, sum)
     }
 }
 
@@ -110,7 +102,7 @@ mod arithmetic {
     use core::ptr;
 
     use super::{BLOCK, Dsp, Source};
-    use crate::tiled::{Filter, Groups, Out, Run, Scale, Scaling, Short, apply_by_tiles};
+    use crate::tiled::{Filter, Out, Run, Scale, Scaling, Short, apply_by_tiles};
 
     /// Bytes 0 and 2 as signed 16-bit halves.
     #[inline(always)]
@@ -159,86 +151,78 @@ mod arithmetic {
         }
     }
 
-    /// `sum` plus the products of the stored groups.
-    pub fn dot(groups: &Groups<'_>, sum: i32) -> i32 {
-        let (cells, weights) = (groups.words().as_ptr(), groups.weights().as_ptr());
-        // SAFETY: `Groups` have a stored group of at least a block, cells for each group up to the last stored one and
-        // weights for each stored one.
-        unsafe { add_groups(cells, weights, groups.blocks(), sum, groups.bits()) }
+    /// The sum of a row's single output.
+    #[inline(always)]
+    pub fn single(filter: &Filter<'_>, bias: i32) -> i32 {
+        let (runs, weights, cells) =
+            (filter.runs().as_ptr(), filter.weights().as_ptr(), filter.rows().as_ptr());
+        // SAFETY: a `Filter` has runs that end with `END`, whose cells lie inside the row buffer, one behind the other where
+        // rows have a single output, and as many weights as the runs take.
+        unsafe { add_single(runs, weights, cells.cast(), bias) }
     }
 
-    /// `sum` plus the products of the groups of `blocks` cells whose bit is set, the first in the lowest bit.
+    /// `sum` plus the products of all runs.
     #[unsafe(naked)]
-    unsafe extern "C" fn add_groups(
-        cells: *const u32,
-        weights: *const [i8; 4],
-        blocks: usize,
-        sum: i32,
-        bits: u32,
-    ) -> i32 {
+    unsafe extern "C" fn add_single(runs: *const Run, weights: *const i8, cells: *const u8, sum: i32) -> i32 {
         naked_asm!(
-            ".macro DTMM_TWO_BLOCKS",
-            "ldr r4, [r1], #4",
-            "ldmia r0!, {{r6-r9}}",
-            "ldr r5, [r1], #4",
-            "sxtb16 r12, r4",
-            "sxtb16 r4, r4, ror #8",
-            "smlad r3, r6, r12, r3",
-            "sxtb16 r12, r5",
-            "smlad r3, r7, r4, r3",
-            "sxtb16 r5, r5, ror #8",
-            "smlad r3, r8, r12, r3",
-            "smlad r3, r9, r5, r3",
+            ".macro DTMM_TWO_BLOCKS a b c d",
+            "ldr r0, [r1], #4",
+            "sxtb16 r2, r0",
+            "sxtb16 r0, r0, ror #8",
+            "smlad r3, \\a, r2, r3",
+            "smlad r3, \\b, r0, r3",
+            "ldr r0, [r1], #4",
+            "sxtb16 r2, r0",
+            "sxtb16 r0, r0, ror #8",
+            "smlad r3, \\c, r2, r3",
+            "smlad r3, \\d, r0, r3",
             ".endm",
-            ".macro DTMM_ONE_BLOCK",
-            "ldr r4, [r1], #4",
-            "ldmia r0!, {{r6, r7}}",
-            "sxtb16 r12, r4",
-            "sxtb16 r4, r4, ror #8",
-            "smlad r3, r6, r12, r3",
-            "smlad r3, r7, r4, r3",
+            ".macro DTMM_FOUR_BLOCKS",
+            "ldmia r12!, {{r4-r11}}",
+            "DTMM_TWO_BLOCKS r4 r5 r6 r7",
+            "DTMM_TWO_BLOCKS r8 r9 r10 r11",
             ".endm",
-            "push {{r4-r11, lr}}",
-            // Bits from the highest on; the bytes of a group's cells.
-            "ldr r10, [sp, #36]",
-            "rbit r10, r10",
-            "lsl r11, r2, #3",
-            "cmp r2, #1",
-            "beq 7f",
+            // On the stack: the next run, the cells, saved registers.
+            "push {{r0, r2, r4-r11, lr}}",
             "2:",
-            "clz r5, r10",
-            "lsl r10, r5",
-            "mla r0, r5, r11, r0",
-            "subs lr, r2, #4",
+            "ldrd r0, r2, [sp]",
+            "ldmia r0!, {{r12, lr}}",
+            "str r0, [sp]",
+            "add r12, r2",
+            "subs lr, #8",
             "blt 4f",
             "3:",
-            "DTMM_TWO_BLOCKS",
-            "DTMM_TWO_BLOCKS",
-            "subs lr, #4",
+            "DTMM_FOUR_BLOCKS",
+            "DTMM_FOUR_BLOCKS",
+            "subs lr, #8",
             "bge 3b",
             "4:",
+            "adds lr, #8",
+            "beq 2b",
+            "bmi 6f",
+            "subs lr, #4",
+            "blt 7f",
+            "DTMM_FOUR_BLOCKS",
+            "subs lr, #4",
+            "7:",
             "adds lr, #4",
-            "beq 6f",
+            "beq 2b",
             "5:",
-            "DTMM_ONE_BLOCK",
+            "ldr r0, [r1], #4",
+            "ldmia r12!, {{r4, r5}}",
+            "sxtb16 r2, r0",
+            "sxtb16 r0, r0, ror #8",
+            "smlad r3, r4, r2, r3",
+            "smlad r3, r5, r0, r3",
             "subs lr, #1",
             "bne 5b",
+            "b 2b",
             "6:",
-            "lsls r10, r10, #1",
-            "bne 2b",
-            "b 8f",
-            "7:",
-            "clz r5, r10",
-            "lsl r10, r5",
-            "add r0, r0, r5, lsl #3",
-            "DTMM_ONE_BLOCK",
-            "lsls r10, r10, #1",
-            "bne 7b",
-            "8:",
             "mov r0, r3",
+            "add sp, #8",
             "pop {{r4-r11, pc}}",
             ".purgem DTMM_TWO_BLOCKS",
-            ".purgem DTMM_ONE_BLOCK",
+            ".purgem DTMM_FOUR_BLOCKS",
         )
     }
 
@@ -428,7 +412,7 @@ mod arithmetic {
 #[cfg(not(dtmm_isa = "dsp"))]
 mod arithmetic {
     use super::{BLOCK, CELL, Dsp, Source};
-    use crate::tiled::{Filter, Groups, Out, Scale, Scaling, apply_by_tiles};
+    use crate::tiled::{Filter, Out, Scale, Scaling, apply_by_tiles};
 
     pub fn even_bytes(word: u32) -> u32 {
         let [a, _, b, _] = word.to_le_bytes().map(|b| i16::from(b.cast_signed()) as u16);
@@ -443,13 +427,9 @@ mod arithmetic {
         }
     }
 
-    pub fn dot(groups: &Groups<'_>, sum: i32) -> i32 {
-        groups.fold(sum, |sum, cells, weights| {
-            cells.iter().zip(weights).fold(sum, |sum, (cell, w): (&[u32; 2], _)| {
-                let w = super::halves(u32::from_le_bytes(w.map(i8::cast_unsigned)));
-                sum.wrapping_add(dual(cell[0], w[0])).wrapping_add(dual(cell[1], w[1]))
-            })
-        })
+    pub fn single(filter: &Filter<'_>, bias: i32) -> i32 {
+        let [sum, ..] = sum(&mut (), filter, bias, 0, CELL);
+        sum
     }
 
     pub type Row = ();
@@ -491,7 +471,7 @@ mod arithmetic {
 /// # Errors
 /// When lengths and shapes disagree, or the scratch memory is too small or not aligned to 4.
 pub fn conv2d_s8(p: &Conv2d<'_>, scratch: &mut [i8], x: &[i8], y: &mut [i8]) -> Result<(), KernelError> {
-    tiled::convolve::<Dsp>(p, Rounding::Twice, scratch, x, y)
+    tiled::convolve::<Dsp>(p, false, scratch, x, y)
 }
 
 /// As [`crate::reference::depthwise_conv2d_s8`].
@@ -513,10 +493,10 @@ pub fn depthwise_conv2d_s8(
 /// # Errors
 /// When lengths and shapes disagree, the scratch memory is too small or not aligned to 4.
 pub fn fully_connected_s8(
-    p: &FullyConnected<'_>,
+    p: &Conv2d<'_>,
     scratch: &mut [i8],
     x: &[i8],
     y: &mut [i8],
 ) -> Result<(), KernelError> {
-    tiled::fully_connected::<Dsp>(p, scratch, x, y)
+    tiled::convolve::<Dsp>(p, true, scratch, x, y)
 }

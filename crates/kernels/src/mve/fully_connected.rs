@@ -7,27 +7,26 @@ use core::arch::asm;
 
 use super::single::multiply_once;
 use crate::tiled::Index;
-use crate::{FullyConnected, KernelError, Linear, Weights};
+use crate::{Conv2d, KernelError, Linear, Weights};
 
 /// As [`crate::reference::fully_connected_s8`]; no scratch memory is used.
 ///
 /// # Errors
 /// When lengths and shapes disagree.
 pub fn fully_connected_s8(
-    p: &FullyConnected<'_>,
+    p: &Conv2d<'_>,
     _scratch: &mut [i8],
     x: &[i8],
     y: &mut [i8],
 ) -> Result<(), KernelError> {
-    let filters = p.linear.bias.len();
-    let fits = |len: usize, c: usize| len > 0 && p.rows.checked_mul(c) == Some(len);
-    if !fits(x.len(), p.input_channels) || !fits(y.len(), filters) {
+    let (channels, filters) = (p.input.c, p.output.c);
+    if !p.input.holds(x, &p.output, y) {
         return Err(KernelError::ActivationLength);
     }
     p.linear.check(filters)?;
     match p.linear.weights {
-        Weights::Dense(w) if filters.checked_mul(p.input_channels) == Some(w.len()) => {
-            for (x, y) in x.chunks_exact(p.input_channels.max(1)).zip(y.chunks_exact_mut(filters.max(1))) {
+        Weights::Dense(w) if filters.checked_mul(channels) == Some(w.len()) => {
+            for (x, y) in x.chunks_exact(channels.max(1)).zip(y.chunks_exact_mut(filters.max(1))) {
                 dense_row(p, w, x, y);
             }
             Ok(())
@@ -38,7 +37,7 @@ pub fn fully_connected_s8(
 }
 
 /// One row times all filters.
-fn dense_row(p: &FullyConnected<'_>, w: &[i8], x: &[i8], y: &mut [i8]) {
+fn dense_row(p: &Conv2d<'_>, w: &[i8], x: &[i8], y: &mut [i8]) {
     let (filters, len) = (y.len(), x.len());
     let (last, step) = (filters.saturating_sub(4), if filters < 4 { 0 } else { len });
     let mut done = 0;
@@ -106,8 +105,8 @@ fn finish(linear: &Linear<'_>, o: usize, sum: i32) -> i8 {
     linear.clamp.apply(scaled.saturating_add(i32::from(linear.output_zero_point)))
 }
 
-fn fwcs(p: &FullyConnected<'_>, x: &[i8], y: &mut [i8]) -> Result<(), KernelError> {
-    let channels = p.input_channels;
+fn fwcs(p: &Conv2d<'_>, x: &[i8], y: &mut [i8]) -> Result<(), KernelError> {
+    let channels = p.input.c;
     let (group, runs, index) = match p.linear.weights {
         Weights::Bitmap { group, bitmap, runs } => (group, runs, Index::bitmap(bitmap)),
         Weights::Gaps { group, gaps, runs } => (group, runs, Index::gaps(gaps)),

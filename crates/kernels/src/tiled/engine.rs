@@ -38,6 +38,9 @@ pub(crate) trait Engine {
     /// `bias` plus the sum over the filter's runs, for the four outputs of `tile`.
     fn sum(row: &mut Self::Row, filter: &Filter<'_>, bias: i32, tile: usize) -> [i32; 4];
 
+    /// `bias` plus the sum over the filter's runs, when a row has a single output.
+    fn single(filter: &Filter<'_>, bias: i32) -> i32;
+
     /// `sum * multiplier / 2^31`, rounded to nearest, ties upwards, for a multiplier that is not negative.
     #[inline(always)]
     fn high_mul(sum: i32, multiplier: i32) -> i32 {
@@ -81,6 +84,14 @@ impl<'y> Out<'y> {
             && let Some(y) = self.y.get_mut(at.wrapping_mul(self.step).wrapping_add(scale.o))
         {
             *y = scale.finish(sum, high_mul);
+        }
+    }
+
+    /// Scales and clamps the output of a filter where a row has a single one.
+    #[inline(always)]
+    pub fn finish_once(&mut self, scale: &Scale<'_>, sum: i32) {
+        if let Some(y) = self.y.get_mut(scale.o) {
+            *y = scale.finish_once(sum);
         }
     }
 

@@ -2,22 +2,12 @@
 
 use crate::Linear;
 
-/// How sums are rounded when they are scaled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rounding {
-    /// As [`crate::requantize::multiply`]: convolutions.
-    Twice,
-    /// As [`crate::requantize::multiply_once`]: fully connected layers.
-    Once,
-}
-
 /// Scaling of a layer's sums.
 ///
 /// The usual case, a multiplier of at least 2^30 and a shift of at least 3 to the right, has a short form: see
 /// [`Scale::finish`]. Everything else goes to the rules of the reference kernels.
 pub(crate) struct Scaling<'a> {
     linear: &'a Linear<'a>,
-    rounding: Rounding,
     /// Where the number of filter `o` is: `o & mask`.
     mask: usize,
     /// Twice what is added to a scaled sum, and 1.
@@ -30,12 +20,12 @@ pub(crate) struct Scaling<'a> {
 
 impl<'a> Scaling<'a> {
     /// For all filters of a layer.
-    pub fn new(linear: &'a Linear<'a>, rounding: Rounding) -> Self {
+    pub fn new(linear: &'a Linear<'a>) -> Self {
         let back = i32::from(i8::MAX).wrapping_sub(linear.clamp.max.into());
         let low = back.wrapping_add(linear.clamp.min.into());
         let offset = back.wrapping_add(linear.output_zero_point.into()).wrapping_mul(2).wrapping_add(1);
         let mask = if linear.multiplier.len() == 1 { 0 } else { usize::MAX };
-        Scaling { linear, rounding, mask, offset, low, back }
+        Scaling { linear, mask, offset, low, back }
     }
 
     #[cfg(any(dtmm_isa = "dsp", dtmm_isa = "v7m"))]
@@ -51,10 +41,11 @@ impl<'a> Scaling<'a> {
         let number = |n: Option<&[u8; 4]>| n.map_or(0, |n| i32::from_le_bytes(*n));
         let at = o & self.mask;
         let multiplier = number(self.linear.multiplier.get(at));
-        let right = -i32::from(self.linear.shift.get(at).copied().unwrap_or(0));
+        let left = self.linear.shift.get(at).copied().unwrap_or(0);
+        let right = -i32::from(left);
         let short = (3..32).contains(&right) && multiplier >= 1 << 30;
         let shift = if short { right.wrapping_sub(1).cast_unsigned() } else { 0 };
-        Scale { layer: self, o, bias: number(self.linear.bias.get(o)), multiplier, shift }
+        Scale { layer: self, o, bias: number(self.linear.bias.get(o)), multiplier, shift, left }
     }
 }
 
@@ -87,8 +78,12 @@ impl Scaling<'_> {
         sum: i32,
         high_mul: impl Fn(i32, i32) -> i32,
     ) -> i8 {
+        if shift == 0 {
+            return self.filter(o).finish_generally(sum, false);
+        }
         let multiplier = (multiplier >> 1).cast_signed();
-        let scale = Scale { layer: self, o, bias: 0, multiplier, shift };
+        let left = shift.wrapping_add(1).wrapping_neg() as i8;
+        let scale = Scale { layer: self, o, bias: 0, multiplier, shift, left };
         scale.finish(sum, high_mul)
     }
 }
@@ -103,6 +98,8 @@ pub(crate) struct Scale<'a> {
     multiplier: i32,
     /// One less than the right shift; 0 when the short form does not apply.
     shift: u32,
+    /// The shift as the layer has it, positive to the left.
+    left: i8,
 }
 
 #[cfg(any(dtmm_isa = "dsp", dtmm_isa = "v7m"))]
@@ -134,10 +131,10 @@ impl Scale<'_> {
     pub fn shorten(&self, short: &mut Short) -> bool {
         short.multiplier = self.multiplier.wrapping_shl(1);
         short.shift = self.shift;
-        self.shift > 0 && self.layer.rounding == Rounding::Twice
+        self.shift > 0
     }
 
-    /// Scales and clamps a sum. `high_mul` is `sum * multiplier / 2^31`, rounded to nearest, ties upwards.
+    /// Scales and clamps a sum, rounded twice: convolutions. `high_mul` is `sum * multiplier / 2^31`, rounded to nearest, ties upwards.
     ///
     /// The short form of the division by 2^(shift + 1), rounded to nearest, ties away from zero: all but one bit are
     /// shifted out of the number (less 1 when it is negative), the last one after a half was added. Together with the
@@ -147,18 +144,18 @@ impl Scale<'_> {
     pub fn finish(&self, sum: i32, high_mul: impl Fn(i32, i32) -> i32) -> i8 {
         // Assembler has the short form where there is any: what comes here is rare, and one way is smaller than two.
         let assembled = cfg!(any(dtmm_isa = "dsp", dtmm_isa = "v7m"));
-        if assembled || self.shift == 0 || self.layer.rounding == Rounding::Once {
-            return self.finish_generally(sum);
+        if assembled || self.shift == 0 {
+            return self.finish_generally(sum, false);
         }
         let high = high_mul(sum, self.multiplier);
         self.finish_high(high.wrapping_add(high >> 31) >> self.shift)
     }
 
-    /// As [`Scale::finish`] where sums are rounded once.
+    /// As [`Scale::finish`], but rounded once: fully connected layers.
     #[inline(always)]
     pub fn finish_once(&self, sum: i32) -> i8 {
         if self.shift == 0 {
-            return self.finish_generally(sum);
+            return self.finish_generally(sum, true);
         }
         let product = i64::from(sum).wrapping_mul(self.multiplier.into());
         let high = product.wrapping_add(product >> 63) >> 32;
@@ -169,12 +166,12 @@ impl Scale<'_> {
     #[inline(always)]
     fn finish_high(&self, truncated: i32) -> i8 {
         let value = truncated.wrapping_add(self.layer.offset) >> 1;
-        value.min(i8::MAX.into()).max(self.layer.low).wrapping_sub(self.layer.back) as i8
+        value.clamp(i8::MIN.into(), i8::MAX.into()).max(self.layer.low).wrapping_sub(self.layer.back) as i8
     }
 
     #[cold]
     #[inline(never)]
-    fn finish_generally(&self, sum: i32) -> i8 {
-        self.layer.linear.finish_rounded(self.o, sum, self.layer.rounding == Rounding::Once)
+    fn finish_generally(&self, sum: i32, once: bool) -> i8 {
+        self.layer.linear.finish_scaled((self.multiplier, self.left), sum, once)
     }
 }

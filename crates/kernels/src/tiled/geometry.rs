@@ -22,15 +22,19 @@ pub(crate) struct Geometry {
     pub phases: usize,
     /// Columns of one phase beyond those of the outputs.
     pub overhang: usize,
+    /// Rows have one output and room for no more.
+    pub single: bool,
 }
 
 impl Geometry {
-    /// Cuts up a convolution. A pointwise one sees its pixels as one long row, in pieces.
-    pub const fn new(input: &Shape, output: &Shape, window: &Window) -> Self {
+    /// Cuts up a convolution. A pointwise one sees its pixels as one long row, in pieces; of one pixel each where it is a fully
+    /// connected layer.
+    pub const fn new(input: &Shape, output: &Shape, window: &Window, fully_connected: bool) -> Self {
         let (mut input, mut width) = (*input, output.w);
-        if is_pointwise(&input, output, window) {
+        let pointwise = is_pointwise(&input, output, window);
+        if pointwise {
             let pixels = input.h.saturating_mul(input.w);
-            let piece = piece(input.c);
+            let piece = if fully_connected { 1 } else { piece(input.c) };
             width = if pixels < piece { pixels } else { piece };
             input = Shape { h: pixels.div_ceil(if width == 0 { 1 } else { width }), w: width, c: input.c };
         }
@@ -38,12 +42,20 @@ impl Geometry {
         let stride = if window.stride[1] == 0 { 1 } else { window.stride[1] };
         let phases = if reach.saturating_add(1) < stride { reach.saturating_add(1) } else { stride };
         let blocks = input.c.div_ceil(BLOCK);
-        Geometry { window: *window, input, width, blocks, phases, overhang: reach / stride }
+        Geometry {
+            window: *window,
+            input,
+            width,
+            blocks,
+            phases,
+            overhang: reach / stride,
+            single: pointwise && fully_connected,
+        }
     }
 
     /// The geometry of a kernel's problem.
-    pub fn of(p: &Conv2d<'_>) -> Self {
-        Geometry::new(&p.input, &p.output, &p.window)
+    pub const fn of(p: &Conv2d<'_>, fully_connected: bool) -> Self {
+        Geometry::new(&p.input, &p.output, &p.window, fully_connected)
     }
 
     /// Kernel positions.

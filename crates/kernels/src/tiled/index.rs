@@ -59,19 +59,6 @@ impl<'a> Index<'a> {
         Some((bits, n))
     }
 
-    /// As [`Index::take`], to be called where that would be too large; none behind the end of a bitmap.
-    #[inline(never)]
-    pub fn take_some(&mut self, most: usize) -> (u32, usize) {
-        self.take(most).unwrap_or((0, 0))
-    }
-
-    /// Whether the next run is stored; `None` behind the end of a bitmap.
-    #[inline(always)]
-    pub fn stored(&mut self) -> Option<bool> {
-        let (bits, n) = self.take_some(1);
-        (n > 0).then_some(bits != 0)
-    }
-
     /// The next `n` runs, 1 to 32.
     #[cfg(any(dtmm_isa = "mve", test))]
     pub fn take_all(&mut self, n: usize) -> Option<u32> {

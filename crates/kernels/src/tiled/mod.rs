@@ -3,20 +3,18 @@
 //! The input rows under a row of outputs are brought once into the layout that an [`Engine`]'s inner loop wants, padding
 //! included; rows that the next outputs read as well stay where they are. Then each filter is decoded once and applied
 //! to the row, four outputs at a time. A kernel thus reads each weight once for four outputs, and neither padding nor
-//! stride nor dilation is seen by the inner loop.
+//! stride nor dilation is seen by the inner loop. A fully connected layer is the case of one output in a row.
 
-mod dot;
 mod engine;
 mod finish;
 mod geometry;
 mod index;
 mod runs;
 
-pub(crate) use dot::{Dot, Groups, fully_connected, scratch_len as dot_scratch_len};
 pub(crate) use engine::{Engine, Filter, Out, apply_by_tiles};
 #[cfg(any(dtmm_isa = "dsp", dtmm_isa = "v7m"))]
 pub(crate) use finish::Short;
-pub(crate) use finish::{Rounding, Scale, Scaling};
+pub(crate) use finish::{Scale, Scaling};
 pub(crate) use geometry::{BLOCK, Geometry, LANES};
 #[cfg(dtmm_isa = "mve")]
 pub(crate) use index::Index;
@@ -60,7 +58,8 @@ impl Sizes {
     }
 }
 
-/// Convolution of `x` (NHWC) with filters OHWI in any storage form into `y` (NHWC).
+/// Convolution of `x` (NHWC) with filters OHWI in any storage form into `y` (NHWC); or a fully connected layer, which is the case of one
+/// pixel after another and rounds its sums in its own way.
 ///
 /// # Errors
 /// [`KernelError::Scratch`] when the scratch memory is too short or not aligned to 4; then nothing has
@@ -68,7 +67,7 @@ impl Sizes {
 #[inline(never)]
 pub(crate) fn convolve<E: Engine>(
     p: &Conv2d<'_>,
-    rounding: Rounding,
+    fully_connected: bool,
     scratch: &mut [i8],
     x: &[i8],
     y: &mut [i8],
@@ -77,13 +76,13 @@ pub(crate) fn convolve<E: Engine>(
         return Err(KernelError::ActivationLength);
     }
     p.linear.check(p.output.c)?;
-    let g = &Geometry::of(p);
+    let g = &Geometry::of(p, fully_connected);
     // Results are borrowed where they were put: copies of them would add to the stack.
     let decoder = &Decoder::new(&p.linear.weights, [p.output.c, g.positions(), g.input.c]);
     let decoder = decoder.as_ref().map_err(|error| *error)?;
     let group = p.linear.weights.group();
     let Some(memory) = &mut Memory::cut::<E>(g, group, scratch) else { return Err(KernelError::Scratch) };
-    rows::<E>(p, g, rounding, decoder, memory, x, y).ok_or(KernelError::ParameterLength)
+    rows::<E>(p, g, decoder, memory, x, y).ok_or(KernelError::ParameterLength)
 }
 
 /// The tag of an empty slot; no input row has this number.
@@ -133,16 +132,17 @@ impl<'s> Memory<'s> {
 fn rows<E: Engine>(
     p: &Conv2d<'_>,
     g: &Geometry,
-    rounding: Rounding,
     decoder: &Decoder<'_>,
     memory: &mut Memory<'_>,
     x: &[i8],
     y: &mut [i8],
 ) -> Option<()> {
     let filters = p.output.c;
-    let scaling = &Scaling::new(&p.linear, rounding);
-    // What stays padding in every row is filled in once.
-    E::fill(g, &[], p.linear.input_zero_point, memory.rows);
+    let scaling = &Scaling::new(&p.linear);
+    // What stays padding in every row is filled in once; rows of a single output have none.
+    if !g.single {
+        E::fill(g, &[], p.linear.input_zero_point, memory.rows);
+    }
     let mut top = 0usize;
     for y in y.chunks_mut(g.width.wrapping_mul(filters).max(1)) {
         load::<E>(g, p.linear.input_zero_point, top, x, memory)?;
@@ -168,7 +168,12 @@ fn apply_filters<E: Engine>(
     let w = &mut Workspace::new::<E>(g, memory.rows, memory.taps, (memory.runs, memory.padded))?;
     for o in 0..out.filters() {
         let filter = decoder.filter(w)?;
-        E::apply(row, &filter, &scaling.filter(o), out);
+        let scale = &scaling.filter(o);
+        if g.single {
+            out.finish_once(scale, E::single(&filter, scale.bias));
+        } else {
+            E::apply(row, &filter, scale, out);
+        }
     }
     Some(())
 }

@@ -108,20 +108,21 @@ impl<'a> Decoder<'a> {
         match (again, w.padded.is_empty()) {
             (true, true) => {}
             (true, false) => self.pad(w)?,
-            (false, _) => self.list(w)?,
+            (false, true) => self.list(w)?,
+            (false, false) => self.list_padded(w)?,
         }
         let (geometry, rows, [runs, used]) = (w.geometry, w.rows, w.listed);
         let weights = if w.padded.is_empty() { self.take(used)? } else { w.padded.get(..used)? };
         Some(Filter { geometry, rows, runs: w.runs.get(..runs)?, weights })
     }
 
-    /// Lists the runs of a filter. Weights that need zeros between them are taken and copied.
+    /// Lists the runs of a filter whose weights are used where they are.
     #[inline(never)]
     fn list(&mut self, w: &mut Workspace<'_>) -> Option<()> {
         let channels = w.geometry.input.c;
         // Dense filters are listed once for a row, so that it pays to look which positions are neighbours.
         let whole = self.group >= channels && w.place.whole && !self.index.is_dense();
-        w.listed = if whole && w.padded.is_empty() {
+        w.listed = if whole {
             let runs = list_positions(&mut self.index, w.taps, channels >> w.place.block_bits, w.runs)?;
             [runs, runs.wrapping_sub(1).wrapping_mul(channels)]
         } else {
@@ -130,52 +131,82 @@ impl<'a> Decoder<'a> {
         Some(())
     }
 
-    /// Lists the stored ones of a filter's groups; the number of runs and of weights.
+    /// Lists the stored ones of a filter's groups, neighbours as one run; the number of runs and of weights. `None` when a position
+    /// leaves the row buffer.
     #[inline(always)]
     fn list_groups(&mut self, w: &mut Workspace<'_>) -> Option<[usize; 2]> {
-        let (channels, group) = (w.geometry.input.c, self.group);
-        let mut list = List { len: 0, end: usize::MAX };
-        let (groups, mut used) = (channels.div_ceil(group.max(1)).max(1), 0usize);
-        let mut left = groups.wrapping_mul(w.taps.len());
-        let mut taps = w.taps.iter();
-        // The next group, counted from the first one at position `tap`.
-        let (mut tap, mut at) = (*taps.next()?, 0usize);
-        while left > 0 {
-            let (mut bits, n) = self.index.take(left)?;
-            left = left.wrapping_sub(n);
-            let mut behind = at.wrapping_add(n);
-            while bits != 0 {
-                let absent = bits.trailing_zeros();
-                bits >>= absent & 31;
-                at = at.wrapping_add(absent as usize);
-                while at >= groups {
-                    (tap, at, behind) = (*taps.next()?, at.wrapping_sub(groups), behind.wrapping_sub(groups));
-                }
-                // Neighbouring groups are one run.
-                let stored = (bits.trailing_ones() as usize).min(groups.wrapping_sub(at));
-                let channel = at.wrapping_mul(group);
-                let len = group.wrapping_mul(stored).min(channels.wrapping_sub(channel));
-                if w.padded.is_empty() {
-                    let offset = (channel >> w.place.block_bits).wrapping_mul(w.place.pitch);
-                    list.push(w, offset.wrapping_add(tap as usize), len >> w.place.block_bits)?;
-                    used = used.wrapping_add(len);
-                } else {
-                    let step = w.geometry.blocks.wrapping_mul(BLOCK);
-                    if list.place(w, tap)? {
-                        pad(w.padded.get_mut(used..)?.get_mut(..channel)?, &[]);
-                        used = used.wrapping_add(step);
-                    }
-                    let first = used.wrapping_sub(step).wrapping_add(channel);
-                    // Weights that come later overwrite the zeros.
-                    pad(w.padded.get_mut(first..used)?, self.take(len)?);
-                }
-                at = at.wrapping_add(stored);
-                bits = bits >> (stored.wrapping_sub(1) & 31) >> 1;
+        let Place { pitch, limit, block_bits, .. } = w.place;
+        // In blocks.
+        let (all, group) = (w.geometry.input.c >> block_bits, self.group >> block_bits);
+        let groups = all.div_ceil(group.max(1)).max(1);
+        let (runs, mut used) = (w.runs.len(), 0usize);
+        let mut free = w.runs.iter_mut();
+        let (mut last, mut end) = (&mut END.clone(), usize::MAX);
+        for tap in w.taps {
+            if all.wrapping_sub(1).wrapping_mul(pitch).wrapping_add(*tap as usize) > limit {
+                return None;
             }
-            at = behind;
+            let (mut left, mut first) = (groups, 0usize);
+            while left > 0 {
+                let (mut bits, n) = self.index.take(left)?;
+                left = left.wrapping_sub(n);
+                let behind = group.wrapping_mul(n).wrapping_add(first);
+                while bits != 0 {
+                    let absent = bits.trailing_zeros();
+                    bits >>= absent & 31;
+                    first = group.wrapping_mul(absent as usize).wrapping_add(first);
+                    let stored = bits.trailing_ones();
+                    bits = bits >> (stored.wrapping_sub(1) & 31) >> 1;
+                    // The last group may be shorter.
+                    let next = group.wrapping_mul(stored as usize).wrapping_add(first);
+                    let len = next.min(all).wrapping_sub(first);
+                    let offset = first.wrapping_mul(pitch).wrapping_add(*tap as usize);
+                    if offset == end {
+                        last[1] = last[1].wrapping_add(len as u32);
+                    } else {
+                        last = free.next()?;
+                        *last = [offset as u32, len as u32];
+                    }
+                    end = len.wrapping_mul(pitch).wrapping_add(offset);
+                    (used, first) = (used.wrapping_add(len), next);
+                }
+                first = behind;
+            }
         }
-        *w.runs.get_mut(list.len)? = END;
-        Some([list.len.wrapping_add(1), used])
+        *free.next()? = END;
+        Some([runs.wrapping_sub(free.len()), used << block_bits])
+    }
+
+    /// Lists the positions of a filter at which a group is stored, and copies their weights between zeros.
+    #[inline(never)]
+    fn list_padded(&mut self, w: &mut Workspace<'_>) -> Option<()> {
+        let (channels, blocks) = (w.geometry.input.c, w.geometry.blocks);
+        let (runs, mut used) = (w.runs.len(), 0usize);
+        let mut free = w.runs.iter_mut();
+        if !w.place.whole {
+            return None;
+        }
+        for tap in w.taps {
+            let (mut position, mut from): (&mut [i8], _) = (&mut [], 0usize);
+            while from < channels {
+                let len = self.group.min(channels.wrapping_sub(from));
+                let (bits, _) = self.index.take(1)?;
+                if bits != 0 {
+                    if position.is_empty() {
+                        *free.next()? = [*tap, blocks as u32];
+                        position = w.padded.get_mut(used..)?.get_mut(..blocks.wrapping_mul(BLOCK))?;
+                        used = used.wrapping_add(position.len());
+                        pad(position.get_mut(..from)?, &[]);
+                    }
+                    // Weights that come later overwrite the zeros behind these.
+                    pad(position.get_mut(from..)?, self.take(len)?);
+                }
+                from = from.wrapping_add(len);
+            }
+        }
+        *free.next()? = END;
+        w.listed = [runs.wrapping_sub(free.len()), used];
+        Some(())
     }
 
     /// Copies the weights of a dense filter between zeros, and takes them.
@@ -217,6 +248,7 @@ fn list_positions(index: &mut Index<'_>, taps: &[u32], blocks: usize, runs: &mut
 }
 
 /// What decides whether two runs are neighbours and whether a run lies inside the row buffer.
+#[derive(Clone, Copy)]
 struct Place {
     /// Units from block to block.
     pitch: usize,
@@ -226,44 +258,4 @@ struct Place {
     block_bits: u32,
     /// True when whole positions are runs of their own that lie inside it.
     whole: bool,
-}
-
-/// The runs of a filter so far.
-struct List {
-    len: usize,
-    /// Where a run would start that continues the last one.
-    end: usize,
-}
-
-impl List {
-    /// Adds a run, or makes the last one longer; `None` when it leaves the row buffer or there are too many.
-    #[inline(always)]
-    fn push(&mut self, w: &mut Workspace<'_>, offset: usize, blocks: usize) -> Option<()> {
-        let end = blocks.wrapping_mul(w.place.pitch).wrapping_add(offset);
-        if end.wrapping_sub(w.place.pitch) > w.place.limit {
-            return None;
-        }
-        if self.end == offset {
-            let last = w.runs.get_mut(self.len.wrapping_sub(1))?;
-            last[1] = last[1].wrapping_add(blocks as u32);
-        } else {
-            *w.runs.get_mut(self.len)? = [offset as u32, blocks as u32];
-            self.len = self.len.wrapping_add(1);
-        }
-        self.end = end;
-        Some(())
-    }
-
-    /// Adds the run of a whole position whose weights are copied between zeros; true for the first call at `tap`. `None` when
-    /// runs may leave the row buffer or there are too many.
-    #[inline(never)]
-    fn place(&mut self, w: &mut Workspace<'_>, tap: u32) -> Option<bool> {
-        let new = self.end != tap as usize;
-        if new {
-            let free = w.runs.get_mut(self.len).filter(|_| w.place.whole)?;
-            *free = [tap, w.geometry.blocks as u32];
-            (self.len, self.end) = (self.len.wrapping_add(1), tap as usize);
-        }
-        Some(new)
-    }
 }

@@ -4,7 +4,7 @@
 //! products in its halves, and so has the sum of two of them: from -2 · 127 · 128 to 2 · 128 · 128, one more than a signed
 //! half holds. `BIAS` makes the low half an unsigned one and takes 1 from the high half, so that both fit. Every two channels
 //! the low half is split off and the high half added to its own sum. The two pixels are half a row of outputs apart, so
-//! that they move together under every kernel column.
+//! that they move together under every kernel column. Where a row has a single output, each word holds one value.
 
 #[cfg(not(any(dtmm_isa = "v6m", dtmm_isa = "v7m")))]
 #[path = "plain.rs"]
@@ -16,9 +16,12 @@ mod arithmetic;
 #[path = "v7m.rs"]
 mod arithmetic;
 
+#[cfg(not(any(dtmm_isa = "v6m", dtmm_isa = "v7m")))]
+use arithmetic::single;
+
 use super::cells::{self, Layout, Source};
-use crate::tiled::{self, BLOCK, Dot, Engine, Filter, Geometry, Groups, Out, Rounding, Scale, Scaling};
-use crate::{Conv2d, FullyConnected, KernelError};
+use crate::tiled::{self, BLOCK, Engine, Filter, Geometry, Out, Scale, Scaling};
+use crate::{Conv2d, KernelError};
 
 /// The instruction set.
 pub(crate) struct Pairs;
@@ -33,7 +36,7 @@ const BIAS: i32 = LOW_BIAS - (1 << 16);
 impl Pairs {
     /// Outputs in the low halves; the high halves hold as many, not all of them in the row.
     const fn half(g: &Geometry) -> usize {
-        g.width.div_ceil(2).next_multiple_of(2)
+        if g.single { 1 } else { g.width.div_ceil(2).next_multiple_of(2) }
     }
 
     /// Cells of one phase.
@@ -70,6 +73,9 @@ impl Engine for Pairs {
     }
 
     fn fill(g: &Geometry, pixels: &[i8], zero_point: i8, row: &mut [u32]) {
+        if g.single {
+            return row.iter_mut().zip(pixels).for_each(|(to, from)| *to = word(*from, 0));
+        }
         let blank = [word(zero_point, zero_point); 2];
         let layout = Layout { cells: Self::cells(g), channels: 2, apart: Self::half(g), blank };
         cells::fill(g, &layout, pixels, row, pair, |pixels| {
@@ -91,6 +97,10 @@ impl Engine for Pairs {
 
     fn sum(row: &mut Self::Row, filter: &Filter<'_>, bias: i32, tile: usize) -> [i32; 4] {
         arithmetic::sum(row, filter, bias, tile.wrapping_mul(2 * CELL), Self::plane(filter.geometry()))
+    }
+
+    fn single(filter: &Filter<'_>, bias: i32) -> i32 {
+        single(filter, bias)
     }
 
     type Row = arithmetic::Row;
@@ -134,31 +144,6 @@ fn pair(cells: &mut [[u32; 2]], source: &Source<'_>) {
     }
 }
 
-impl Dot for Pairs {
-    const WORDS: usize = BLOCK;
-
-    fn prepare_block(block: [i8; 4], words: &mut [u32]) {
-        words.iter_mut().zip(block).for_each(|(to, from)| *to = i32::from(from).cast_unsigned());
-    }
-
-    #[cfg(any(dtmm_isa = "v6m", dtmm_isa = "v7m"))]
-    #[allow(unsafe_code)]
-    fn dot(groups: &Groups<'_>, sum: i32) -> i32 {
-        let (values, weights) = (groups.words().as_ptr(), groups.weights().as_ptr());
-        // SAFETY: `Groups` have a stored group of at least a block, words for each group up to the last stored one and
-        // weights for each stored one.
-        unsafe { arithmetic::add_groups(values, weights, groups.blocks(), sum, groups.bits()) }
-    }
-
-    #[cfg(not(any(dtmm_isa = "v6m", dtmm_isa = "v7m")))]
-    fn dot(groups: &Groups<'_>, sum: i32) -> i32 {
-        groups.fold(sum, |sum, values: &[[u32; BLOCK]], weights| {
-            let products = values.as_flattened().iter().zip(weights.as_flattened());
-            products.fold(sum, |sum, (x, w)| sum.wrapping_add(x.cast_signed().wrapping_mul((*w).into())))
-        })
-    }
-}
-
 /// `sum * multiplier / 2^31`, rounded to nearest, ties upwards, from products of 16 bits; `multiplier` is not negative.
 #[cfg(any(dtmm_isa = "v6m", test))]
 #[inline(always)]
@@ -178,6 +163,17 @@ pub(super) fn high_mul(sum: i32, multiplier: i32) -> i32 {
     high.wrapping_shl(1).wrapping_add(top.wrapping_add(1 << 14) >> 15)
 }
 
+/// The sum of a row's single output.
+#[cfg(any(dtmm_isa = "v6m", dtmm_isa = "v7m"))]
+#[allow(unsafe_code)]
+#[inline(always)]
+fn single(filter: &Filter<'_>, bias: i32) -> i32 {
+    let (runs, weights, cells) = (filter.runs().as_ptr(), filter.weights().as_ptr(), filter.rows().as_ptr());
+    // SAFETY: a `Filter` has runs that end with `END`, whose words lie inside the row buffer, one behind the other where
+    // rows have a single output, and as many weights as the runs take.
+    unsafe { arithmetic::add_single(runs, weights, cells.cast(), bias) }
+}
+
 /// What the low and the high sums start with: the bias without what `BIAS` adds to them, twice in each block.
 fn starts(filter: &Filter<'_>, bias: i32) -> [i32; 2] {
     let added = (filter.weights().len() / BLOCK * 2) as i32;
@@ -189,7 +185,7 @@ fn starts(filter: &Filter<'_>, bias: i32) -> [i32; 2] {
 /// # Errors
 /// When lengths and shapes disagree, the scratch memory is too small or not aligned to 4.
 pub fn conv2d_s8(p: &Conv2d<'_>, scratch: &mut [i8], x: &[i8], y: &mut [i8]) -> Result<(), KernelError> {
-    tiled::convolve::<Pairs>(p, Rounding::Twice, scratch, x, y)
+    tiled::convolve::<Pairs>(p, false, scratch, x, y)
 }
 
 /// As [`crate::reference::depthwise_conv2d_s8`].
@@ -211,12 +207,12 @@ pub fn depthwise_conv2d_s8(
 /// # Errors
 /// When lengths and shapes disagree, the scratch memory is too small or not aligned to 4.
 pub fn fully_connected_s8(
-    p: &FullyConnected<'_>,
+    p: &Conv2d<'_>,
     scratch: &mut [i8],
     x: &[i8],
     y: &mut [i8],
 ) -> Result<(), KernelError> {
-    tiled::fully_connected::<Pairs>(p, scratch, x, y)
+    tiled::convolve::<Pairs>(p, true, scratch, x, y)
 }
 
 #[cfg(test)]

@@ -34,3 +34,15 @@ pub fn sum(_: &mut Row, filter: &Filter<'_>, bias: i32, first: usize, plane: usi
     }
     sums
 }
+
+pub fn single(filter: &Filter<'_>, bias: i32) -> i32 {
+    let (mut sum, mut weights) = (bias, filter.weights());
+    for [offset, blocks] in filter.runs().iter().take(filter.runs().len().wrapping_sub(1)) {
+        let Some((w, rest)) = weights.split_at_checked(blocks.wrapping_mul(4) as usize) else { return sum };
+        weights = rest;
+        let values = filter.rows().get(*offset as usize / 4..).unwrap_or_default();
+        let products = values.iter().zip(w).map(|(x, w)| x.cast_signed().wrapping_mul((*w).into()));
+        sum = products.fold(sum, i32::wrapping_add);
+    }
+    sum
+}

@@ -18,69 +18,45 @@ pub fn sum(_: &mut Row, filter: &Filter<'_>, bias: i32, first: usize, plane: usi
     sums
 }
 
-/// `sum` plus the products of the groups of `blocks` blocks whose bit is set, the first in the lowest bit.
+/// `sum` plus the products of all runs.
 ///
 /// # Safety
-/// At least one bit is set and a group has at least one block. There are values for each group up to the last stored
-/// one, and weights for each stored one.
+/// The runs end with `END`; their words lie behind `cells`, one for each channel, and there are as many weights as
+/// they take.
 #[unsafe(naked)]
-pub unsafe extern "C" fn add_groups(
-    values: *const u32,
-    weights: *const [i8; 4],
-    blocks: usize,
-    sum: i32,
-    bits: u32,
-) -> i32 {
+pub unsafe extern "C" fn add_single(runs: *const Run, weights: *const i8, cells: *const u8, sum: i32) -> i32 {
     naked_asm!(
-        // Bits in r8, the bytes of a group's values in r9 and of its weights in r10, where they end in r12; weights at
-        // r1 plus 0 (r6) or 1 (r7).
+        // The run's words at r7; its weights at r1 plus 0 (r6) or 1 (r12), where they end in lr.
         ".macro DTMM_TWO",
-        "ldmia r0!, {{r4, r5}}",
+        "ldmia r7!, {{r4, r5}}",
         "ldrsb r2, [r1, r6]",
         "muls r4, r2, r4",
         "adds r3, r3, r4",
-        "ldrsb r2, [r1, r7]",
+        "adds r1, #1",
+        "ldrsb r2, [r1, r6]",
         "muls r5, r2, r5",
         "adds r3, r3, r5",
-        "adds r1, #2",
+        "adds r1, #1",
         ".endm",
         "push {{r4-r7, lr}}",
-        "mov r4, r8",
-        "mov r5, r9",
-        "mov r6, r10",
-        "push {{r4-r6}}",
-        "ldr r4, [sp, #32]",
-        "mov r8, r4",
-        "lsls r2, r2, #2",
-        "mov r10, r2",
-        "lsls r2, r2, #2",
-        "mov r9, r2",
-        "movs r6, #0",
-        "movs r7, #1",
-        "2:",
-        "mov r2, r8",
-        "lsrs r2, r2, #1",
-        "mov r8, r2",
-        "bcs 3f",
-        "beq 5f",
-        "add r0, r9",
-        "b 2b",
-        "3:",
-        "mov r2, r10",
-        "adds r2, r1, r2",
         "mov r12, r2",
-        "4:",
+        "movs r6, #0",
+        "1:",
+        "ldmia r0!, {{r4, r5}}",
+        "lsls r5, r5, #2",
+        "beq 3f",
+        "adds r5, r1, r5",
+        "mov lr, r5",
+        "add r4, r12",
+        "mov r7, r4",
+        "2:",
         "DTMM_TWO",
         "DTMM_TWO",
-        "cmp r1, r12",
-        "bne 4b",
-        "b 2b",
-        "5:",
+        "cmp r1, lr",
+        "bne 2b",
+        "b 1b",
+        "3:",
         "mov r0, r3",
-        "pop {{r4-r6}}",
-        "mov r8, r4",
-        "mov r9, r5",
-        "mov r10, r6",
         "pop {{r4-r7, pc}}",
         ".purgem DTMM_TWO",
     )

@@ -7,32 +7,22 @@ use core::ptr;
 use super::Pairs;
 use crate::tiled::{Filter, Out, Run, Scale, Scaling, Short, apply_by_tiles};
 
-/// `sum` plus the products of the groups of `blocks` blocks whose bit is set, the first in the lowest bit.
+/// `sum` plus the products of all runs.
 ///
 /// # Safety
-/// At least one bit is set and a group has at least one block. There are values for each group up to the last stored
-/// one, and weights for each stored one.
+/// The runs end with `END`; their words lie behind `cells`, one for each channel, and there are as many weights as
+/// they take.
 #[unsafe(naked)]
-pub unsafe extern "C" fn add_groups(
-    values: *const u32,
-    weights: *const [i8; 4],
-    blocks: usize,
-    sum: i32,
-    bits: u32,
-) -> i32 {
+pub unsafe extern "C" fn add_single(runs: *const Run, weights: *const i8, cells: *const u8, sum: i32) -> i32 {
     naked_asm!(
-        "push {{r4-r10, lr}}",
-        // Bits from the highest on; the bytes of a group's values.
-        "ldr r8, [sp, #32]",
-        "rbit r8, r8",
-        "lsl r10, r2, #4",
+        "push {{r4-r9, lr}}",
         "2:",
-        "clz r9, r8",
-        "lsl r8, r9",
-        "mla r0, r9, r10, r0",
-        "mov r9, r2",
+        "ldmia r0!, {{r8, r9}}",
+        "cmp r9, #0",
+        "ble 4f",
+        "add r8, r2",
         "3:",
-        "ldmia r0!, {{r4-r7}}",
+        "ldmia r8!, {{r4-r7}}",
         "ldrsb r12, [r1], #1",
         "ldrsb lr, [r1], #1",
         "mla r3, r4, r12, r3",
@@ -43,10 +33,10 @@ pub unsafe extern "C" fn add_groups(
         "mla r3, r7, lr, r3",
         "subs r9, #1",
         "bne 3b",
-        "lsls r8, r8, #1",
-        "bne 2b",
+        "b 2b",
+        "4:",
         "mov r0, r3",
-        "pop {{r4-r10, pc}}",
+        "pop {{r4-r9, pc}}",
     )
 }
 
