@@ -137,7 +137,8 @@ impl Opcode {
             Opcode::FullyConnected => cfg!(feature = "fully-connected"),
             Opcode::Add | Opcode::Sub | Opcode::Mul => cfg!(feature = "elementwise"),
             Opcode::Concat => cfg!(feature = "concat"),
-            Opcode::MaxPool | Opcode::AveragePool => cfg!(feature = "pool"),
+            Opcode::MaxPool => cfg!(feature = "max-pool"),
+            Opcode::AveragePool => cfg!(feature = "average-pool"),
             Opcode::Mean => cfg!(feature = "mean"),
             Opcode::Reshape => true,
             Opcode::Transpose | Opcode::Slice | Opcode::Pad | Opcode::ResizeNearest => {

@@ -8,7 +8,15 @@ use crate::{KernelError, Pool};
 /// # Errors
 /// When lengths and shapes disagree.
 pub fn max_pool_s8(p: &Pool, x: &[i8], y: &mut [i8]) -> Result<(), KernelError> {
-    pool(p, Kind::Max, x, y)
+    each_output(p, x, y, &|area, out| {
+        let mut c = 0usize;
+        for four in out.chunks_mut(4) {
+            for (out, value) in four.iter_mut().zip(area.largest(c)) {
+                *out = value.min(p.clamp.max).max(p.clamp.min);
+            }
+            c = c.wrapping_add(4);
+        }
+    })
 }
 
 /// As [`crate::reference::average_pool_s8`].
@@ -21,21 +29,28 @@ pub fn average_pool_s8(
     x: &[i8],
     y: &mut [i8],
 ) -> Result<(), KernelError> {
-    pool(p, padding_value.map_or(Kind::Covered, Kind::Padded), x, y)
+    let all = p.window.kernel[0].wrapping_mul(p.window.kernel[1]) as i32;
+    each_output(p, x, y, &|area, out| {
+        let covered = area.count[0].wrapping_mul(area.count[1]) as i32;
+        // The padding is in the sum from the start.
+        let (first, count) = match padding_value {
+            Some(value) => (i32::from(value).wrapping_mul(all.wrapping_sub(covered)), all),
+            None => (0, covered),
+        };
+        for (c, out) in out.iter_mut().enumerate() {
+            *out = p.clamp.apply(rounded_quotient(area.sum(c, first), count));
+        }
+    })
 }
 
-/// Which of the operators.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Max,
-    /// The mean of covered pixels.
-    Covered,
-    /// The mean of all pixels, of which padded ones have this value.
-    Padded(i8),
-}
-
+/// Calls `pixel` for all channels of each output pixel.
 #[inline(never)]
-fn pool(p: &Pool, kind: Kind, x: &[i8], y: &mut [i8]) -> Result<(), KernelError> {
+fn each_output(
+    p: &Pool,
+    x: &[i8],
+    y: &mut [i8],
+    pixel: &dyn Fn(&Area<'_>, &mut [i8]),
+) -> Result<(), KernelError> {
     if !p.input.holds(x, &p.output, y) {
         return Err(KernelError::ActivationLength);
     }
@@ -51,7 +66,7 @@ fn pool(p: &Pool, kind: Kind, x: &[i8], y: &mut [i8]) -> Result<(), KernelError>
             let (rows, columns) = (covered(top, kh, p.input.h), covered(left, kw, p.input.w));
             let start = rows.start.wrapping_mul(p.input.w).wrapping_add(columns.start).wrapping_mul(channels);
             let step = [p.input.w.wrapping_mul(channels), channels];
-            pixel(p, kind, &Area { x, start, step, count: [rows.len(), columns.len()] }, out);
+            pixel(&Area { x, start, step, count: [rows.len(), columns.len()] }, out);
         }
     }
     Ok(())
@@ -70,20 +85,23 @@ struct Area<'a> {
 
 // On their own, because all in one runs out of registers.
 impl Area<'_> {
-    /// The largest values of four channels from `c` on.
+    /// The largest values of four channels from `c` on; what lies behind a pixel's last channel is to be ignored.
     #[inline(never)]
-    fn largest(&self, c: usize) -> u32 {
+    fn largest(&self, c: usize) -> [i8; 4] {
         let mut largest = [i8::MIN; 4];
-        self.each(c, |x| largest = x.first_chunk().map_or(largest, |x| larger(largest, *x)));
-        u32::from_le_bytes(largest.map(i8::cast_unsigned))
+        self.each(c, |x| {
+            let four = x.first_chunk().copied().unwrap_or_else(|| first_of(x));
+            largest = larger(largest, four);
+        });
+        largest
     }
 
-    /// `first` and the values of channel `c`, put together by `fold`.
+    /// `first` and the values of channel `c`.
     #[inline(never)]
-    fn fold(&self, c: usize, first: i32, fold: fn(i32, i32) -> i32) -> i32 {
-        let mut value = first;
-        self.each(c, |x| value = x.first().map_or(value, |x| fold(value, i32::from(*x))));
-        value
+    fn sum(&self, c: usize, first: i32) -> i32 {
+        let mut sum = first;
+        self.each(c, |x| sum = sum.wrapping_add(x.first().copied().unwrap_or(0).into()));
+        sum
     }
 
     /// Calls `add` with the elements from channel `c` of each pixel on.
@@ -102,32 +120,12 @@ impl Area<'_> {
     }
 }
 
-/// All channels of an output pixel.
-#[inline(always)]
-fn pixel(p: &Pool, kind: Kind, area: &Area<'_>, out: &mut [i8]) {
-    let mut c = 0usize;
-    let (fours, rest) = if kind == Kind::Max { out.as_chunks_mut::<4>() } else { (&mut [][..], &mut *out) };
-    for four in fours {
-        *four = area.largest(c).to_le_bytes().map(u8::cast_signed);
-        c = c.wrapping_add(4);
-    }
-    // A mean has the padding in its first value. Through a pointer, because two loops would be twice the code.
-    let covered = area.count[0].wrapping_mul(area.count[1]) as i32;
-    let all = p.window.kernel[0].wrapping_mul(p.window.kernel[1]) as i32;
-    let (fold, first, divisor): (fn(i32, i32) -> i32, _, _) = match kind {
-        Kind::Max => (i32::max, i32::MIN, 1),
-        Kind::Covered => (i32::wrapping_add, 0, covered),
-        Kind::Padded(value) => {
-            (i32::wrapping_add, i32::from(value).wrapping_mul(all.wrapping_sub(covered)), all)
-        }
-    };
-    for out in rest {
-        *out = crate::requantize::saturate(rounded_quotient(area.fold(c, first, fold), divisor));
-        c = c.wrapping_add(1);
-    }
-    for out in out {
-        *out = (*out).min(p.clamp.max).max(p.clamp.min);
-    }
+/// Fewer than four values, at the input's end.
+#[cold]
+#[inline(never)]
+fn first_of(x: &[i8]) -> [i8; 4] {
+    let word = x.iter().rev().fold(0, |word, byte| word << 8 | u32::from(byte.cast_unsigned()));
+    word.to_le_bytes().map(u8::cast_signed)
 }
 
 #[cfg(dtmm_isa = "dsp")]
