@@ -84,8 +84,8 @@ impl Layer {
                 vector::conv(self, stored, &mut work);
             }
             Kernel::Dense => {
-                dense::scalar(self, stored, &mut work);
-                dense::vector(self, stored, &mut work);
+                scalar::fully_connected(self, stored, &mut work);
+                dense::fully_connected(self, stored, &mut work);
             }
             Kernel::Depthwise | Kernel::DepthwiseMultiplied => {
                 depthwise::depthwise(self, &mut work);

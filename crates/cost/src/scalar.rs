@@ -130,31 +130,58 @@ impl Rows {
 pub(crate) fn conv(layer: &Layer, stored: &Stored, work: &mut Work) {
     let rows = Rows::new(layer);
     let (count, filters) = (rows.count as f64, layer.output[2] as f64);
-    let channels = rows.input[2];
     fill(&rows, work);
     work.add(Feature::Outputs, layer.pixels() as f64 * filters);
     work.add(Feature::Rows, count);
     work.add(Feature::RowTaps, count * rows.window.positions() as f64);
     work.add(Feature::RowKernelRows, count * rows.window.kernel[0] as f64);
     work.add(Feature::RowFilters, count * filters);
-    if !channels.is_multiple_of(BLOCK) || (stored.group < channels && !stored.group.is_multiple_of(BLOCK)) {
-        return padded(&rows, filters, stored, work);
-    }
     // Weights of the last channels at a position and of the first ones at the next are one run where the row buffer has
-    // them side by side; positions that are listed whole are not looked at.
-    let whole = stored.form != Form::Dense && stored.group >= channels;
-    let runs = if whole { stored.runs } else { rows.joined(&stored.runs, &stored.joined) };
-    if stored.form != Form::Dense {
-        index(count, stored, work);
-        work.add(Feature::RowRuns, count * runs.count);
-        if whole {
-            work.add(Feature::RowWholes, count * filters);
-            work.add(Feature::RowWholeTakes, count * stored.takes);
-        } else {
-            walk(count, stored, work);
-        }
-    }
+    // them side by side.
+    let apart = rows.joined(&stored.runs, &stored.joined);
+    let runs = listed(layer, count, (stored, &apart), work);
     tiled(&rows, filters, &runs, work);
+}
+
+/// A fully connected layer: each pixel is a row of one output.
+pub(crate) fn fully_connected(layer: &Layer, stored: &Stored, work: &mut Work) {
+    let (rows, filters) = (layer.pixels() as f64, layer.output[2] as f64);
+    work.add(Feature::Outputs, rows * filters);
+    work.add(Feature::Rows, rows);
+    work.add(Feature::Prepared, rows * layer.input()[2].div_ceil(BLOCK) as f64);
+    let runs = listed(layer, rows, (stored, &stored.runs), work);
+    work.add(Feature::PairDotRuns, rows * runs.count);
+    work.add(Feature::PairDotBlocks, rows * runs.blocks);
+    work.add(Feature::DotRuns, rows * runs.count);
+    work.add(Feature::DotBlocks, rows * runs.blocks);
+    work.add(Feature::DotTailed, rows * runs.tailed);
+    work.add(Feature::DotTailBlocks, rows * runs.tail_blocks);
+}
+
+/// Listing the runs of all filters for so many rows; the runs that the inner loop meets. `joined` are those of groups, where weights
+/// are used where they are.
+fn listed(layer: &Layer, rows: f64, (stored, joined): (&Stored, &Stretches), work: &mut Work) -> Stretches {
+    let [filters, positions, channels] = layer.dims();
+    if !channels.is_multiple_of(BLOCK) || (stored.group < channels && !stored.group.is_multiple_of(BLOCK)) {
+        padded(layer, rows, stored, work);
+        return stored.padded;
+    }
+    if stored.form == Form::Dense {
+        return *joined;
+    }
+    index(rows, stored, work);
+    // Positions that are listed whole are not looked at.
+    if stored.group >= channels {
+        work.add(Feature::RowWholes, rows * filters as f64);
+        work.add(Feature::RowWholeTakes, rows * stored.takes);
+        work.add(Feature::RowRuns, rows * stored.runs.count);
+        return stored.runs;
+    }
+    work.add(Feature::RowPositions, rows * (filters * positions) as f64);
+    work.add(Feature::RowTakes, rows * stored.position_takes);
+    work.add(Feature::RowPieces, rows * stored.pieces);
+    work.add(Feature::RowRuns, rows * joined.count);
+    *joined
 }
 
 /// Reading the run index for so many rows.
@@ -165,13 +192,6 @@ fn index(rows: f64, stored: &Stored, work: &mut Work) {
     } else {
         work.add(Feature::RowBitReads, rows * stored.reads);
     }
-}
-
-/// Listing groups of so many rows.
-fn walk(rows: f64, stored: &Stored, work: &mut Work) {
-    work.add(Feature::RowTakes, rows * stored.takes);
-    work.add(Feature::RowPieces, rows * stored.pieces);
-    work.add(Feature::RowPositions, rows * stored.walked);
 }
 
 /// The inner loop: runs and blocks of all filters against each tile.
@@ -191,27 +211,25 @@ fn tiled(rows: &Rows, filters: f64, runs: &Stretches, work: &mut Work) {
     work.add(Feature::IdleTileBlocks, (all - pairs) * runs.blocks);
 }
 
-/// Weights that are copied between zeros, so that each position has whole blocks.
-fn padded(rows: &Rows, filters: f64, stored: &Stored, work: &mut Work) {
-    let count = rows.count as f64;
-    let (positions, one) = (rows.window.positions() as f64, filters.min(1.0));
-    let blocks = rows.input[2].div_ceil(BLOCK) as f64;
-    work.add(Feature::RowPaddedFilters, count * filters);
+/// Weights that are copied between zeros, so that each position has whole blocks; for so many rows.
+fn padded(layer: &Layer, rows: f64, stored: &Stored, work: &mut Work) {
+    let [filters, positions, channels] = layer.dims();
+    let (all, one) = ((filters * positions) as f64, (filters.min(1) * positions) as f64);
+    work.add(Feature::RowPaddedFilters, rows * filters as f64);
+    work.add(Feature::RowPaddedWeights, rows * stored.weights);
     if stored.form == Form::Dense {
         // Those of a row's first filter are listed, the others lie as they do.
-        work.add(Feature::RowPositions, count * one * positions);
-        work.add(Feature::RowPaddedPositions, count * filters * positions);
-        work.add(Feature::RowPadded, count * filters * positions * blocks * BLOCK as f64);
-    } else {
-        index(count, stored, work);
-        walk(count, stored, work);
-        work.add(Feature::RowPaddedPositions, count * stored.padded.count);
-        work.add(Feature::RowPaddedRuns, count * stored.pieces);
-        work.add(Feature::RowPadded, count * stored.padding);
+        work.add(Feature::RowPositions, rows * one);
+        work.add(Feature::RowPaddedPositions, rows * all);
+        work.add(Feature::RowPadded, rows * all * channels.next_multiple_of(BLOCK) as f64);
+        return;
     }
-    work.add(Feature::RowPaddedWeights, count * stored.weights);
-    work.add(Feature::RowRuns, count * stored.padded.count);
-    tiled(rows, filters, &stored.padded, work);
+    index(rows, stored, work);
+    work.add(Feature::RowPositions, rows * all);
+    work.add(Feature::RowBits, rows * stored.bits);
+    work.add(Feature::RowPaddedPositions, rows * stored.padded.count);
+    work.add(Feature::RowPaddedRuns, rows * stored.kept);
+    work.add(Feature::RowPadded, rows * stored.padding);
 }
 
 fn fill(rows: &Rows, work: &mut Work) {

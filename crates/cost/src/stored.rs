@@ -73,8 +73,6 @@ pub struct Stored {
     pub kept: f64,
     /// Stored weights.
     pub weights: f64,
-    /// Weights behind the last whole four of each stored run.
-    pub kept_tails: f64,
     /// Stretches of neighbouring stored runs at one kernel position.
     pub runs: Stretches,
     /// The same, those at the end of one kernel position and at the start of the next one taken together.
@@ -101,13 +99,11 @@ pub struct Stored {
     pub full_takes: f64,
     /// Those of these with such a stored run.
     pub busy_takes: f64,
-    /// Runs in those that are not stored and lie before the last one that is.
-    pub passed: f64,
     /// Stretches of neighbouring stored runs at one kernel position in a take.
     pub pieces: f64,
-    /// Kernel positions from each filter's first one to the last one with a stored run.
-    pub walked: f64,
-    /// Bytes from the first channel of each of `pieces` to the position's end, and before the first one of a position.
+    /// Takes that are parts of kernel positions, too.
+    pub position_takes: f64,
+    /// Bytes from the first channel of each stored run to the position's end, and before the first one of a position.
     pub padding: f64,
     /// Stored runs that are shorter than the others, or all channels.
     pub rests: f64,
@@ -180,7 +176,6 @@ impl Stored {
             bits: 0.0,
             kept: 0.0,
             weights: 0.0,
-            kept_tails: 0.0,
             runs: Stretches::default(),
             joined: Stretches::default(),
             padded: Stretches::default(),
@@ -194,23 +189,24 @@ impl Stored {
             takes: 0.0,
             full_takes: 0.0,
             busy_takes: 0.0,
-            passed: 0.0,
             pieces: 0.0,
-            walked: 0.0,
+            position_takes: 0.0,
             padding: 0.0,
             rests: 0.0,
         }
     }
 
     fn scale(&mut self, factor: f64) {
-        let Stored { form: _, group: _, bits, kept, weights, kept_tails, .. } = self;
-        [bits, kept, weights, kept_tails].into_iter().for_each(|count| *count *= factor);
-        let Stored { row_runs, vectors, row_bits, word_vectors, busy_takes, passed, rests, .. } = self;
-        for count in [row_runs, vectors, row_bits, word_vectors, busy_takes, passed, rests] {
+        let Stored { form: _, group: _, bits, kept, weights, .. } = self;
+        [bits, kept, weights].into_iter().for_each(|count| *count *= factor);
+        let Stored { row_runs, vectors, row_bits, word_vectors, busy_takes, rests, .. } = self;
+        for count in [row_runs, vectors, row_bits, word_vectors, busy_takes, rests] {
             *count *= factor;
         }
-        let Stored { reads, takes, full_takes, pieces, walked, padding, .. } = self;
-        [reads, takes, full_takes, pieces, walked, padding].into_iter().for_each(|count| *count *= factor);
+        let Stored { reads, takes, full_takes, pieces, position_takes, padding, .. } = self;
+        [reads, takes, full_takes, pieces, position_takes, padding]
+            .into_iter()
+            .for_each(|count| *count *= factor);
         self.row_words.iter_mut().for_each(|count| *count *= factor);
         let Stored { runs, joined, padded, padded_joined, .. } = self;
         for count in [runs, joined, padded, padded_joined].into_iter().flat_map(Stretches::each) {
@@ -254,10 +250,6 @@ struct Counts {
     full: bool,
     /// Whether the last run is stored, at this position and in this take.
     inside: bool,
-    /// Kernel positions of this filter.
-    positions: usize,
-    /// Those up to the last one with a stored run.
-    walked: usize,
 }
 
 /// Ends a stretch, if there is one.
@@ -292,8 +284,6 @@ impl Counts {
             busy: 0,
             full: false,
             inside: false,
-            positions: 0,
-            walked: 0,
         }
     }
 
@@ -309,7 +299,7 @@ impl Counts {
             self.row_busy = 0;
         }
         self.row_bits += 1;
-        self.next_of_take();
+        self.next_of_take(at == 0);
         if len == self.stored.group && len < self.channels {
             self.stored.full_takes += f64::from(u8::from(!self.full));
             self.full = true;
@@ -319,12 +309,10 @@ impl Counts {
             close(&mut self.open.run, &mut self.stored.runs);
             return close(&mut self.open.joined, &mut self.stored.joined);
         }
-        if !std::mem::replace(&mut self.inside, true) {
-            let channel = at * self.stored.group;
-            let before = if self.any { 0 } else { channel };
-            self.stored.pieces += 1.0;
-            self.stored.padding += (before + self.channels.next_multiple_of(4) - channel) as f64;
-        }
+        let channel = at * self.stored.group;
+        let before = if self.any { 0 } else { channel };
+        self.stored.padding += (before + self.channels.next_multiple_of(4) - channel) as f64;
+        self.stored.pieces += f64::from(u8::from(!std::mem::replace(&mut self.inside, true)));
         self.stored.kept += 1.0;
         self.stored.row_bits += (place + 1 - self.row_busy) as f64;
         self.row_busy = place + 1;
@@ -334,18 +322,18 @@ impl Counts {
             self.taken(self.take - 1);
         }
         self.stored.weights += len as f64;
-        self.stored.kept_tails += (len % 4) as f64;
         let Open { run, joined, row, .. } = &mut self.open;
         [run, joined, row, &mut self.filter].into_iter().for_each(|open| *open += len);
         self.any = true;
     }
 
-    /// One run more; with the first one of a word or of a filter a take begins.
-    fn next_of_take(&mut self) {
+    /// One run more, perhaps the first at its position; with the first one of a word or of a filter a take begins.
+    fn next_of_take(&mut self, first: bool) {
         let word = if self.index < self.words { 32 } else { 8 };
         let read = self.index.is_multiple_of(word);
         self.index += 1;
         self.stored.reads += f64::from(u8::from(read));
+        self.stored.position_takes += f64::from(u8::from(read || first));
         if read || self.take == 0 {
             self.stored.takes += 1.0;
             (self.take, self.busy, self.full, self.inside) = (0, 0, false, false);
@@ -356,7 +344,6 @@ impl Counts {
     /// A stored run of full length, at this place of those that are taken at once.
     fn taken(&mut self, place: usize) {
         self.stored.busy_takes += f64::from(u8::from(self.busy == 0));
-        self.stored.passed += (place - self.busy) as f64;
         self.busy = place + 1;
     }
 
@@ -373,9 +360,7 @@ impl Counts {
     fn end_position(&mut self) {
         close(&mut self.open.run, &mut self.stored.runs);
         self.inside = false;
-        self.positions += 1;
         if std::mem::take(&mut self.any) {
-            self.walked = self.positions;
             let channels = self.channels.next_multiple_of(4);
             self.stored.padded.add(channels);
             self.open.padded += channels;
@@ -392,8 +377,6 @@ impl Counts {
     fn end_filter(&mut self) {
         self.end_row();
         self.take = 0;
-        self.positions = 0;
-        self.stored.walked += std::mem::take(&mut self.walked) as f64;
         close(&mut self.open.joined, &mut self.stored.joined);
         close(&mut self.open.padded, &mut self.stored.padded_joined);
         self.stored.word_vectors += std::mem::take(&mut self.filter).div_ceil(16) as f64;
@@ -422,8 +405,12 @@ mod tests {
     }
 
     #[test]
-    fn runs_before_the_last_stored_one_are_passed() {
+    fn a_take_ends_with_a_filter_or_word_and_some_with_a_position() {
         let stored = column([0, 1, 0, 1, 0, 0, 0, 0]);
-        assert_eq!((stored.busy_takes, stored.passed, stored.kept), (1.0, 2.0, 2.0));
+        assert_eq!(
+            (stored.takes, stored.position_takes, stored.busy_takes, stored.kept),
+            (1.0, 2.0, 1.0, 2.0)
+        );
+        assert_eq!((stored.pieces, stored.padding), (2.0, 4.0 + 12.0 + 4.0));
     }
 }

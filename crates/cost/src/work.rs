@@ -88,10 +88,12 @@ pub enum Feature {
     RowWholes,
     /// Takes of the index by those.
     RowWholeTakes,
-    /// Kernel positions walked over up to the last one with a stored run, over all rows.
+    /// Kernel positions whose groups are listed, over all rows.
     RowPositions,
-    /// Other takes of the index, over all rows.
+    /// Takes of the index by those.
     RowTakes,
+    /// Groups whose stored ones are copied between zeros, over all rows.
+    RowBits,
     /// Words read of a bitmap, or bytes behind the last whole one, over all rows.
     RowBitReads,
     /// Words that a gap index is made into, over all rows.
@@ -106,7 +108,7 @@ pub enum Feature {
     RowPaddedFilters,
     /// Kernel positions whose weights are copied between zeros, over all rows.
     RowPaddedPositions,
-    /// Stretches of runs copied between zeros, over all rows.
+    /// Runs copied between zeros, over all rows.
     RowPaddedRuns,
     /// Weights copied between zeros, over all rows.
     RowPaddedWeights,
@@ -114,16 +116,6 @@ pub enum Feature {
     RowPadded,
     /// Kernel rows, over all rows of outputs.
     RowKernelRows,
-    /// Runs of full length taken from the index together, for dot products.
-    DotTakes,
-    /// Those with a stored run, and runs taken by themselves.
-    DotBusyTakes,
-    /// Runs that are not one of several.
-    DotRests,
-    /// Those that are stored.
-    DotRestRuns,
-    /// Channels of dot products behind the last whole block of a run.
-    DotTailChannels,
     /// Blocks of four channels made ready.
     Prepared,
     /// Kernel positions of depthwise windows that lie on pixels.
@@ -159,8 +151,6 @@ pub enum Feature {
     TileBlocks,
     /// Blocks behind the last whole four of a run.
     TileTailBlocks,
-    /// Runs of dot products of one block.
-    DotSingles,
     /// Longer ones.
     DotRuns,
     /// Those that are no whole fours of blocks.
@@ -203,8 +193,6 @@ pub enum Feature {
     ZeroDivisions,
     /// Bits of quotients that are found one after another.
     DivisionSteps,
-    /// Runs that are not stored and passed on the way to a stored one.
-    DotPassed,
 
     /// Filters decoded.
     VectorFilters,
