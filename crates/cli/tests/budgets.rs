@@ -94,6 +94,17 @@ fn a_largest_drop_alone_gives_a_smaller_package() {
 }
 
 #[test]
+fn the_dense_size_counts_the_preprocessing_that_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    for (output, preprocess) in [("raw", ""), ("shifted", "--scale 0.004 --mean 0.1 --std 0.9")] {
+        let own = ["--flash", "1.0x", "--preprocess", "raw", "-o", output].into_iter();
+        let own: Vec<&str> = own.chain(preprocess.split_whitespace()).collect();
+        let flash = &json(folder.path(), &args("compress", &own))["flash"];
+        assert_eq!(flash["package_bytes"], flash["dense_int8_bytes"], "{output}: {flash}");
+    }
+}
+
+#[test]
 fn a_sweep_gives_one_package_for_each_point() {
     let folder = tempfile::tempdir().unwrap();
     let own = ["--flash", "0.3x", "--pareto", "3", "-o", "o"];

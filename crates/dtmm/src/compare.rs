@@ -7,8 +7,8 @@ use dtmm_report::{CompareReport, CompareRow, CompressReport};
 use crate::compress::{Shared, compress_with};
 use crate::{Budgets, CompressRequest, Error, ImportanceKind, Method, Progress, SizeBudget, Units, files};
 
-/// The budget of the unpruned package: more than it takes.
-const NO_LIMIT: SizeBudget = SizeBudget::Share(2.0);
+/// The budget of the unpruned package.
+const ALL: SizeBudget = SizeBudget::Share(1.0);
 
 /// A way to choose masks, with its importance.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -88,7 +88,7 @@ fn run(
         .map_or_else(|| "dense".into(), |(spec, budget)| format!("{}-{}", spec.name(), budget_name(budget)));
     let folder: PathBuf = request.base.output.join("runs").join(name.replace([':', '@'], "_"));
     let mut own = CompressRequest { output: folder, ..request.base.clone() };
-    let budget = cell.map_or(NO_LIMIT, |c| c.1);
+    let budget = cell.map_or(ALL, |c| c.1);
     own.budgets = Budgets { flash: Some(budget), ..Budgets::default() };
     match cell {
         None => (own.epochs, own.scheduler, own.units) = (0, Method::Lagrangian, Units::default()),

@@ -133,9 +133,6 @@ fn prepare<'a>(
     let bytes = files::read(&request.model)?;
     let taught = request.teacher.as_ref().map(|path| files::read(path)).transpose()?;
     let graph = load_float(&request.model)?;
-    let dense = Facts::of(&graph)?;
-    let costs = CostModel::builtin();
-    let cycles = Counted::of(&graph, &Masks::new(), Method::Lagrangian)?.cycles(&costs, target.core)?;
     let splits = once(&shared.data, || fit_data(request, &graph))?;
     let choose = || preprocess::chosen(&request.preprocess, &graph, &splits.train, request.threads, progress);
     let input = once(&shared.input, choose)?;
@@ -144,6 +141,11 @@ fn prepare<'a>(
         &request::key(request, points, (&bytes, taught.as_deref()), (&splits, &input)),
     )?;
     let (train, validation) = fitting::hold_out(&splits.train, request.seed)?;
+    // The package stores the preprocessing.
+    let graph = Graph { preprocessing: Some(input.clone()), ..graph };
+    let dense = Facts::of(&graph)?;
+    let costs = CostModel::builtin();
+    let cycles = Counted::of(&graph, &Masks::new(), Method::Lagrangian)?.cycles(&costs, target.core)?;
     let unpruned = Ceilings {
         flash: Some(dense.size.dense_total),
         ram: Some(dense.plan.arena_bytes),
@@ -154,7 +156,6 @@ fn prepare<'a>(
         ram: budgets.ram.map(|b| b.bytes(dense.plan.arena_bytes)),
         cycles: budgets.latency.zip(target.clock_hz).map(|(seconds, clock)| seconds * clock),
     };
-    let graph = Graph { preprocessing: Some(input.clone()), ..graph };
     let teacher = match &request.teacher {
         Some(path) => teacher::load(path, &graph)?,
         None => graph.clone(),
