@@ -158,8 +158,8 @@ pub(crate) fn fully_connected(layer: &Layer, stored: &Stored, work: &mut Work) {
     work.add(Feature::DotTailBlocks, rows * runs.tail_blocks);
 }
 
-/// Listing the runs of all filters for so many rows; the runs that the inner loop meets. `joined` are those of groups, where weights
-/// are used where they are.
+/// Listing the runs of all filters for so many rows; the runs that the inner loop meets. `joined` are those of groups,
+/// where weights are used where they are.
 fn listed(layer: &Layer, rows: f64, (stored, joined): (&Stored, &Stretches), work: &mut Work) -> Stretches {
     let [filters, positions, channels] = layer.dims();
     if !channels.is_multiple_of(BLOCK) || (stored.group < channels && !stored.group.is_multiple_of(BLOCK)) {

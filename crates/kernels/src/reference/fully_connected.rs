@@ -5,8 +5,8 @@ use crate::{Conv2d, KernelError, Linear};
 
 /// Weights OI in any storage form times the channels of each pixel of `x`.
 ///
-/// A fully connected layer is a convolution with a window of one pixel, [`crate::Window::POINT`], but its sums are rounded once: so do the
-/// TFLite reference kernels in this operator alone.
+/// A fully connected layer is a convolution with a window of one pixel, [`crate::Window::POINT`], but its sums are
+/// rounded once: so do the TFLite reference kernels in this operator alone.
 ///
 /// # Errors
 /// When lengths and shapes disagree.

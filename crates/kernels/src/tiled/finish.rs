@@ -134,7 +134,8 @@ impl Scale<'_> {
         self.shift > 0
     }
 
-    /// Scales and clamps a sum, rounded twice: convolutions. `high_mul` is `sum * multiplier / 2^31`, rounded to nearest, ties upwards.
+    /// Scales and clamps a sum, rounded twice: convolutions. `high_mul` is `sum * multiplier / 2^31`, rounded to nearest,
+    /// ties upwards.
     ///
     /// The short form of the division by 2^(shift + 1), rounded to nearest, ties away from zero: all but one bit are
     /// shifted out of the number (less 1 when it is negative), the last one after a half was added. Together with the

@@ -27,8 +27,8 @@ pub(crate) struct Geometry {
 }
 
 impl Geometry {
-    /// Cuts up a convolution. A pointwise one sees its pixels as one long row, in pieces; of one pixel each where it is a fully
-    /// connected layer.
+    /// Cuts up a convolution. A pointwise one sees its pixels as one long row, in pieces: of one pixel each where it is a
+    /// fully connected layer.
     pub const fn new(input: &Shape, output: &Shape, window: &Window, fully_connected: bool) -> Self {
         let (mut input, mut width) = (*input, output.w);
         let pointwise = is_pointwise(&input, output, window);

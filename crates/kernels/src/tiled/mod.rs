@@ -58,8 +58,8 @@ impl Sizes {
     }
 }
 
-/// Convolution of `x` (NHWC) with filters OHWI in any storage form into `y` (NHWC); or a fully connected layer, which is the case of one
-/// pixel after another and rounds its sums in its own way.
+/// Convolution of `x` (NHWC) with filters OHWI in any storage form into `y` (NHWC), or a fully connected layer, which
+/// takes one pixel after another and rounds its sums once.
 ///
 /// # Errors
 /// [`KernelError::Scratch`] when the scratch memory is too short or not aligned to 4; then nothing has

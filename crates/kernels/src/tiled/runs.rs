@@ -131,8 +131,8 @@ impl<'a> Decoder<'a> {
         Some(())
     }
 
-    /// Lists the stored ones of a filter's groups, neighbours as one run; the number of runs and of weights. `None` when a position
-    /// leaves the row buffer.
+    /// Lists the stored ones of a filter's groups, neighbours as one run; the number of runs and of weights. `None` when a
+    /// position leaves the row buffer.
     #[inline(always)]
     fn list_groups(&mut self, w: &mut Workspace<'_>) -> Option<[usize; 2]> {
         let Place { pitch, limit, block_bits, .. } = w.place;

@@ -169,8 +169,8 @@ pub(super) fn high_mul(sum: i32, multiplier: i32) -> i32 {
 #[inline(always)]
 fn single(filter: &Filter<'_>, bias: i32) -> i32 {
     let (runs, weights, cells) = (filter.runs().as_ptr(), filter.weights().as_ptr(), filter.rows().as_ptr());
-    // SAFETY: a `Filter` has runs that end with `END`, whose words lie inside the row buffer, one behind the other where
-    // rows have a single output, and as many weights as the runs take.
+    // SAFETY: a `Filter` has runs that end with `END`, whose words lie inside the row buffer (one behind the other where
+    // rows have a single output), and as many weights as the runs take.
     unsafe { arithmetic::add_single(runs, weights, cells.cast(), bias) }
 }
 
