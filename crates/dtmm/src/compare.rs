@@ -91,7 +91,10 @@ fn run(
     let budget = cell.map_or(ALL, |c| c.1);
     own.budgets = Budgets { flash: Some(budget), ..Budgets::default() };
     match cell {
-        None => (own.epochs, own.scheduler, own.units) = (0, Method::Lagrangian, Units::default()),
+        None => {
+            (own.epochs, own.scheduler, own.units) = (0, Method::Lagrangian, Units::default());
+            own.permute = false;
+        }
         Some((spec, _)) => {
             own.scheduler = spec.method;
             // The methods with units of their own keep them.

@@ -61,6 +61,7 @@ pub fn demo(request: &DemoRequest, progress: &dyn Progress) -> Result<CompressRe
             importance: ImportanceKind::Lamp,
             scheduler: Method::default(),
             units: Units::default(),
+            permute: false,
             importance_threshold: None,
             batch: 64,
             output: request.output.clone(),

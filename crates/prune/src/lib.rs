@@ -17,6 +17,7 @@ mod knapsack;
 mod limits;
 mod mask_bits;
 mod method;
+mod permute;
 mod plan;
 mod problem;
 mod ram;
@@ -35,6 +36,7 @@ pub use limits::{
     Arena, ArenaTensor, Cycles, Device, Feasibility, LayerCycles, Limits, Planner, Resource, Timer,
 };
 pub use method::Method;
+pub use permute::permute;
 pub use plan::{Index, LayerPlan, PrunePlan, Reason};
 pub use schedule::{Options, PackageSize, Request, ScheduleError, Sizer, schedule};
 pub use stored::{StoredLayer, stored};

@@ -41,6 +41,9 @@ pub struct Cmd {
         value_name = "UNIT,.."
     )]
     units: Vec<String>,
+    /// Reorder channels first, so that sub-filterlets hold channels that matter to the same filters; outputs stay the same
+    #[arg(long)]
+    permute: bool,
     /// Importance for methods without their own
     #[arg(long, value_parser = args::importance, default_value = "lamp", value_name = "KIND")]
     importance: ImportanceKind,
@@ -76,6 +79,7 @@ impl Cmd {
             importance: self.importance,
             scheduler: Method::default(),
             units: args::units(&self.units)?,
+            permute: self.permute,
             importance_threshold: None,
             batch: self.batch,
             output: self.output.clone(),

@@ -55,6 +55,9 @@ pub struct Cmd {
         value_name = "UNIT,.."
     )]
     units: Vec<String>,
+    /// Reorder channels first, so that sub-filterlets hold channels that matter to the same filters; outputs stay the same
+    #[arg(long)]
+    permute: bool,
     /// Largest share of the importance that anneal may prune, such as 0.3; without it, the least with which the budgets
     /// can be kept
     #[arg(long, value_parser = args::share, value_name = "SHARE")]
@@ -93,6 +96,7 @@ impl Cmd {
             importance: self.importance,
             scheduler: Method::from_name(&self.scheduler, common.seed).unwrap_or_default(),
             units: args::units(&self.units)?,
+            permute: self.permute,
             importance_threshold: self.importance_threshold,
             teacher: self.teacher.clone(),
             batch: self.batch,

@@ -82,6 +82,8 @@ pub struct CompressRequest {
     /// Units that [`Method::Lagrangian`] and [`Method::Uniform`] may choose from; [`Method::Anneal`] takes filters and
     /// filterlets among them.
     pub units: Units,
+    /// Reorders channels before sub-filterlets are chosen, so that those that matter to the same filters are neighbours.
+    pub permute: bool,
     /// For [`Method::Anneal`]: the largest share of the importance that may go, over all rounds; `None`: the least with
     /// which the budgets can be kept.
     pub importance_threshold: Option<f64>,
@@ -158,6 +160,9 @@ pub(super) fn key(
     });
     if request.units != Units::default() {
         key["units"] = json!(request.units.names());
+    }
+    if request.permute {
+        key["permute"] = json!(true);
     }
     if let Some(threshold) = request.importance_threshold {
         key["importance_threshold"] = json!(threshold);

@@ -1,7 +1,7 @@
 //! Rounds of importance → schedule → apply → fine-tune.
 
 use dtmm_graph::{Graph, Masks, Op};
-use dtmm_prune::PrunePlan;
+use dtmm_prune::{PrunePlan, UnitKind};
 use dtmm_report::{EpochRow, RoundRow};
 use dtmm_train::{Distillation, FitOptions, Loss, Optimizer, Schedule};
 use serde::{Deserialize, Serialize};
@@ -57,16 +57,14 @@ struct Planned {
 
 /// The model before any pruning.
 pub fn untouched(job: &Job, run: &mut RunDir) -> Result<Tuned, Error> {
-    Ok(Tuned {
-        graph: run.stage("trainable", || {
-            let compute = || trainable(&job.graph, &job.train, &job.input, job.request.threads);
-            once(&job.shared.trainable, compute)
-        })?,
-        masks: Masks::new(),
-        plan: PrunePlan::default(),
-        rounds: vec![],
-        epochs: vec![],
-    })
+    let mut graph = run.stage("trainable", || {
+        let compute = || trainable(&job.graph, &job.train, &job.input, job.request.threads);
+        once(&job.shared.trainable, compute)
+    })?;
+    if let (true, UnitKind::SubFilterlet(run)) = (job.request.permute, job.request.grain()) {
+        dtmm_prune::permute(&mut graph, run);
+    }
+    Ok(Tuned { graph, masks: Masks::new(), plan: PrunePlan::default(), rounds: vec![], epochs: vec![] })
 }
 
 /// Prunes down to `target` in rounds, from the model before any pruning.
