@@ -105,6 +105,18 @@ fn the_dense_size_counts_the_preprocessing_that_is_asked_for() {
 }
 
 #[test]
+fn a_compared_method_with_permuted_channels_is_the_one_that_compress_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = ["--rounds", "1", "--permute"];
+    let compressed = [&own[..], &["--flash", "0.25x", "-o", "c"]].concat();
+    let report = json(folder.path(), &args("compress", &compressed));
+    let compared = [&own[..], &["--budgets", "0.25x", "--methods", "lagrangian", "-o", "o"]].concat();
+    let rows = json(folder.path(), &args("compare", &compared));
+    assert_eq!(rows["rows"][1]["accuracy_int8"], report["accuracy"]["int8"]);
+    assert_eq!(rows["rows"][1]["package_bytes"], report["flash"]["package_bytes"]);
+}
+
+#[test]
 fn a_sweep_gives_one_package_for_each_point() {
     let folder = tempfile::tempdir().unwrap();
     let own = ["--flash", "0.3x", "--pareto", "3", "-o", "o"];

@@ -20,7 +20,8 @@ pub fn importance(job: &Job, before: &Tuned, k: usize) -> Result<Importance, Err
     if k > 0 || before.plan != PrunePlan::default() {
         return scores(job, before, k);
     }
-    job.shared.importance((job.request.importance, job.request.grain()), || scores(job, before, k))
+    let kind = (job.request.importance, job.request.grain(), job.request.permute);
+    job.shared.importance(kind, || scores(job, before, k))
 }
 
 fn scores(job: &Job, before: &Tuned, k: usize) -> Result<Importance, Error> {

@@ -23,8 +23,8 @@ pub struct Shared {
     importances: RefCell<Vec<(Scored, Importance)>>,
 }
 
-/// What scores are of, and the smallest unit that may be pruned.
-type Scored = (ImportanceKind, UnitKind);
+/// What scores are of, the smallest unit that may be pruned, and whether channels were reordered for it.
+type Scored = (ImportanceKind, UnitKind, bool);
 
 impl Shared {
     /// The scores of the unpruned model, computed by the first who asks.
