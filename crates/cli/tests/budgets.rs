@@ -59,13 +59,14 @@ fn every_impossible_budget_is_named_with_what_is_possible() {
 #[test]
 fn senseless_mixes_are_explained() {
     let folder = tempfile::tempdir().unwrap();
-    let cases: [(&[&str], &str); 8] = [
+    let cases: [(&[&str], &str); 9] = [
         (&[], "at least one"),
         (&["--latency", "5ms"], "--core and --clock"),
         (&["--flash", "0.5x", "--minimize", "ram"], "--max-drop"),
         (&["--board", "toaster"], "did you mean"),
         (&["--flash", "0.5x", "--units", "channel"], "the units are filter"),
         (&["--flash", "0.5x", "--scheduler", "pattern", "--units", "filter"], "units of their own"),
+        (&["--flash", "0.5x", "--units", "filter", "--permute"], "sub-filterlets among the units"),
         (&["--flash", "0.5x", "--importance-threshold", "0.2"], "anneal"),
         (
             &["--flash", "0.5x", "--scheduler", "anneal", "--importance-threshold", "0.01"],

@@ -1,7 +1,7 @@
 //! A layer as the device runs it, and which of its weights are stored.
 
 use crate::stored::{Form, Stored};
-use crate::{Kernel, Work, dense, depthwise, plain, scalar, turn, vector};
+use crate::{Kernel, Work, depthwise, plain, scalar, turn, vector};
 
 /// How a kernel slides over an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +85,7 @@ impl Layer {
             }
             Kernel::Dense => {
                 scalar::fully_connected(self, stored, &mut work);
-                dense::fully_connected(self, stored, &mut work);
+                vector::fully_connected(self, stored, &mut work);
             }
             Kernel::Depthwise | Kernel::DepthwiseMultiplied => {
                 depthwise::depthwise(self, &mut work);

@@ -6,7 +6,6 @@
 //! the error that they were seen with on layers of other shapes, and whether they were fitted or estimated.
 #![forbid(unsafe_code)]
 
-mod dense;
 mod depthwise;
 mod division;
 mod fit;

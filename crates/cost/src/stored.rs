@@ -244,10 +244,10 @@ struct Counts {
     /// Runs that come in words of the index, and those so far.
     words: usize,
     index: usize,
-    /// Of this take: its runs so far, the place behind the last stored one of full length, whether it has any of those.
-    take: usize,
-    busy: usize,
+    /// Of this take: whether it has begun, whether it has a run of full length, and a stored one of those.
+    begun: bool,
     full: bool,
+    busy: bool,
     /// Whether the last run is stored, at this position and in this take.
     inside: bool,
 }
@@ -280,9 +280,9 @@ impl Counts {
             filter: 0,
             words: usize::MAX,
             index: 0,
-            take: 0,
-            busy: 0,
+            begun: false,
             full: false,
+            busy: false,
             inside: false,
         }
     }
@@ -319,7 +319,7 @@ impl Counts {
         if len < self.stored.group || len == self.channels {
             self.stored.rests += 1.0;
         } else {
-            self.taken(self.take - 1);
+            self.stored.busy_takes += f64::from(u8::from(!std::mem::replace(&mut self.busy, true)));
         }
         self.stored.weights += len as f64;
         let Open { run, joined, row, .. } = &mut self.open;
@@ -334,17 +334,10 @@ impl Counts {
         self.index += 1;
         self.stored.reads += f64::from(u8::from(read));
         self.stored.position_takes += f64::from(u8::from(read || first));
-        if read || self.take == 0 {
+        if read || !self.begun {
             self.stored.takes += 1.0;
-            (self.take, self.busy, self.full, self.inside) = (0, 0, false, false);
+            (self.begun, self.full, self.busy, self.inside) = (true, false, false, false);
         }
-        self.take += 1;
-    }
-
-    /// A stored run of full length, at this place of those that are taken at once.
-    fn taken(&mut self, place: usize) {
-        self.stored.busy_takes += f64::from(u8::from(self.busy == 0));
-        self.busy = place + 1;
     }
 
     fn close_row_run(&mut self) {
@@ -376,7 +369,7 @@ impl Counts {
 
     fn end_filter(&mut self) {
         self.end_row();
-        self.take = 0;
+        self.begun = false;
         close(&mut self.open.joined, &mut self.stored.joined);
         close(&mut self.open.padded, &mut self.stored.padded_joined);
         self.stored.word_vectors += std::mem::take(&mut self.filter).div_ceil(16) as f64;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use dtmm_prune::UnitKind;
 use dtmm_report::{CompareReport, CompareRow, CompressReport};
 
 use crate::compress::{Shared, compress_with};
@@ -91,10 +92,7 @@ fn run(
     let budget = cell.map_or(ALL, |c| c.1);
     own.budgets = Budgets { flash: Some(budget), ..Budgets::default() };
     match cell {
-        None => {
-            (own.epochs, own.scheduler, own.units) = (0, Method::Lagrangian, Units::default());
-            own.permute = false;
-        }
+        None => (own.epochs, own.scheduler, own.units) = (0, Method::Lagrangian, Units::default()),
         Some((spec, _)) => {
             own.scheduler = spec.method;
             // The methods with units of their own keep them.
@@ -102,6 +100,8 @@ fn run(
             own.importance = spec.importance.unwrap_or(own.importance);
         }
     }
+    // Nothing is pruned of the dense model, and other methods have no runs of channels.
+    own.permute &= cell.is_some() && matches!(own.grain(), UnitKind::SubFilterlet(_));
     let method = cell.map_or_else(|| "dense".into(), |(spec, _)| spec.name());
     match compress_with(&own, shared, progress) {
         Ok(report) if cell.is_none() => {

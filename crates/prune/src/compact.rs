@@ -78,19 +78,32 @@ fn shrunk_shape(graph: &Graph, map: &ChannelMap, dead: &[bool], tensor: TensorId
     shape
 }
 
-fn moves(graph: &Graph, map: &ChannelMap, dead: &[bool]) -> Moves {
+/// The constants that have sliced axes.
+pub(crate) fn sliced(map: &ChannelMap) -> Vec<TensorId> {
     let mut tensors: Vec<TensorId> = map.constants.keys().map(|k| k.0).collect();
     tensors.dedup();
+    tensors
+}
+
+/// The elements of a constant of this shape at the `places` of each axis, which are given its number and size.
+pub(crate) fn elements(shape: &[usize], places: impl Fn(usize, u32) -> Vec<u32>) -> Vec<u32> {
+    let mut from: Vec<u32> = vec![0];
+    for (axis, &size) in shape.iter().enumerate() {
+        let (size, places) = (size as u32, places(axis, size as u32));
+        from = from.iter().flat_map(|&f| places.iter().map(move |&i| f * size + i)).collect();
+    }
+    from
+}
+
+fn moves(graph: &Graph, map: &ChannelMap, dead: &[bool]) -> Moves {
     let mut moves = Moves::new();
-    for tensor in tensors {
+    for tensor in sliced(map) {
         let shape = &graph.tensor(tensor).shape;
-        let mut from: Vec<u32> = vec![0];
-        for (axis, &size) in shape.iter().enumerate() {
+        let from = elements(shape, |axis, size| {
             let of = map.constants.get(&(tensor, axis));
-            let stays = |i: &usize| of.is_none_or(|of| !dead[of[*i] as usize]);
-            let kept: Vec<u32> = (0..size).filter(stays).map(|i| i as u32).collect();
-            from = from.iter().flat_map(|&f| kept.iter().map(move |&i| f * size as u32 + i)).collect();
-        }
+            let stays = |i: &u32| of.is_none_or(|of| !dead[of[*i as usize] as usize]);
+            (0..size).filter(stays).collect()
+        });
         if from.len() != graph.tensor(tensor).len() {
             moves.insert(tensor, from);
         }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use dtmm_graph::{Data, Graph, TensorId};
 
 use crate::channels::{ChannelMap, Role};
-use crate::compact::gather;
+use crate::compact::{elements, gather, sliced};
 use crate::units::prunable_layers;
 
 /// Reorders channels so that runs of `run` of them are alike. The outputs of the graph stay the same, but for the order
@@ -25,8 +25,12 @@ pub fn permute(graph: &mut Graph, run: usize) {
             comes[place as usize] = class[from];
         }
     }
-    for (tensor, from) in moves(graph, &map, &comes) {
-        if let Some(Data::F32(values)) = &mut graph.tensor_mut(tensor).data {
+    for tensor in sliced(&map) {
+        let constant = graph.tensor_mut(tensor);
+        let from = elements(&constant.shape, |axis, size| {
+            map.constants.get(&(tensor, axis)).map_or_else(|| (0..size).collect(), |of| places(of, &comes))
+        });
+        if let Some(Data::F32(values)) = &mut constant.data {
             *values = gather(values, &from);
         }
     }
@@ -99,23 +103,6 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     }
     let rest: f32 = a.1.iter().zip(b.1).map(|(a, b)| a * b).sum();
     sums.iter().sum::<f32>() + rest
-}
-
-/// For each constant that changes, where each element comes from.
-fn moves(graph: &Graph, map: &ChannelMap, comes: &[u32]) -> Vec<(TensorId, Vec<u32>)> {
-    let mut tensors: Vec<TensorId> = map.constants.keys().map(|k| k.0).collect();
-    tensors.dedup();
-    let mut moves = vec![];
-    for tensor in tensors {
-        let mut from: Vec<u32> = vec![0];
-        for (axis, &size) in graph.tensor(tensor).shape.iter().enumerate() {
-            let own = map.constants.get(&(tensor, axis));
-            let places = own.map_or_else(|| (0..size as u32).collect(), |of| places(of, comes));
-            from = from.iter().flat_map(|&f| places.iter().map(move |&i| f * size as u32 + i)).collect();
-        }
-        moves.push((tensor, from));
-    }
-    moves
 }
 
 /// For each place on an axis the place whose channel comes there. A channel that is there several times, as after a

@@ -101,7 +101,7 @@ pub struct CompressRequest {
 
 impl CompressRequest {
     /// The smallest unit that the scheduler may prune.
-    pub(super) fn grain(&self) -> UnitKind {
+    pub(crate) fn grain(&self) -> UnitKind {
         match (self.scheduler, self.units.groups.first()) {
             (Method::Lagrangian | Method::Uniform, Some(&group)) => UnitKind::SubFilterlet(group),
             (Method::Lagrangian | Method::Uniform | Method::Anneal { .. }, _) if self.units.filterlets => {
@@ -127,6 +127,10 @@ impl CompressRequest {
         if self.units != Units::default() && !self.scheduler.has_units() {
             let help = "the other methods have units of their own";
             return wrong("scheduler with --units", "lagrangian, uniform or anneal", scheduler.into(), help);
+        }
+        if self.permute && !matches!(self.grain(), UnitKind::SubFilterlet(_)) {
+            let help = "leave the flag out: the order of channels matters to no other unit";
+            return wrong("--permute", "sub-filterlets among the units", scheduler.into(), help);
         }
         if self.units == Units::from_names([]).unwrap_or_default() {
             return wrong("--units", "at least one", "none".into(), "leave the flag out for all");

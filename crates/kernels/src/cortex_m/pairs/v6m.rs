@@ -26,7 +26,7 @@ pub fn sum(_: &mut Row, filter: &Filter<'_>, bias: i32, first: usize, plane: usi
 #[unsafe(naked)]
 pub unsafe extern "C" fn add_single(runs: *const Run, weights: *const i8, cells: *const u8, sum: i32) -> i32 {
     naked_asm!(
-        // The run's words at r7; its weights at r1 plus 0 (r6) or 1 (r12), where they end in lr.
+        // The run's words at r7, its weights at r1 (+ r6, which is 0) up to lr; all words start at r12.
         ".macro DTMM_TWO",
         "ldmia r7!, {{r4, r5}}",
         "ldrsb r2, [r1, r6]",
