@@ -257,6 +257,11 @@ pub fn scheduler(text: &str) -> Result<String, String> {
     dtmm::Method::from_name(text, 0).map(|m| m.name().to_owned()).ok_or_else(known)
 }
 
+/// Who makes the cut.
+pub fn channel_cut(text: &str) -> Result<dtmm::ChannelCut, String> {
+    dtmm::ChannelCut::from_name(text).ok_or_else(|| "write auto, price or a share from 0 to 1".into())
+}
+
 /// The units by their names.
 pub fn units(names: &[String]) -> anyhow::Result<dtmm::Units> {
     dtmm::Units::from_names(names.iter().map(String::as_str)).map_err(|e| anyhow::anyhow!("--units: {e}"))

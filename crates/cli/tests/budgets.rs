@@ -59,7 +59,7 @@ fn every_impossible_budget_is_named_with_what_is_possible() {
 #[test]
 fn senseless_mixes_are_explained() {
     let folder = tempfile::tempdir().unwrap();
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 12] = [
         (&[], "at least one"),
         (&["--latency", "5ms"], "--core and --clock"),
         (&["--flash", "0.5x", "--minimize", "ram"], "--max-drop"),
@@ -67,6 +67,15 @@ fn senseless_mixes_are_explained() {
         (&["--flash", "0.5x", "--units", "channel"], "the units are filter"),
         (&["--flash", "0.5x", "--scheduler", "pattern", "--units", "filter"], "units of their own"),
         (&["--flash", "0.5x", "--units", "filter", "--permute"], "sub-filterlets among the units"),
+        (&["--flash", "0.5x", "--channel-cut", "1.5"], "a share from 0 to 1"),
+        (
+            &["--flash", "0.5x", "--channel-cut", "1", "--scheduler", "anneal"],
+            "lagrangian, with filters and finer",
+        ),
+        (
+            &["--flash", "0.5x", "--channel-cut", "0", "--units", "filterlet"],
+            "lagrangian, with filters and finer",
+        ),
         (&["--flash", "0.5x", "--importance-threshold", "0.2"], "anneal"),
         (
             &["--flash", "0.5x", "--scheduler", "anneal", "--importance-threshold", "0.01"],
@@ -115,6 +124,25 @@ fn a_compared_method_with_permuted_channels_is_the_one_that_compress_runs() {
     let rows = json(folder.path(), &args("compare", &compared));
     assert_eq!(rows["rows"][1]["accuracy_int8"], report["accuracy"]["int8"]);
     assert_eq!(rows["rows"][1]["package_bytes"], report["flash"]["package_bytes"]);
+}
+
+#[test]
+fn channels_make_as_much_of_the_cut_as_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = |cut: &'static str| {
+        let own = ["--flash", "0.3x", "--rounds", "1", "--channel-cut", cut, "-o", cut];
+        let report = json(folder.path(), &args("compress", &own));
+        let layers = report["layers"].as_array().unwrap().clone();
+        layers
+            .iter()
+            .filter(|l| l["dense_weights"] != 0)
+            .map(|l| l["storage"].to_string())
+            .collect::<Vec<_>>()
+    };
+    let all = storage("1");
+    assert!(all.iter().all(|s| s == "\"dense\""), "{all:?}");
+    let none = storage("0");
+    assert!(none.iter().any(|s| s != "\"dense\""), "{none:?}");
 }
 
 #[test]

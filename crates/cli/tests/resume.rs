@@ -22,6 +22,8 @@ fn compress<'a>(model: &'a str, out: &'a str, threads: &'a str) -> Vec<&'a str> 
         "4",
         "--rounds",
         "2",
+        "--batch",
+        "7",
         "-o",
         out,
         "--threads",
@@ -34,8 +36,9 @@ fn a_killed_run_ends_with_the_same_package_for_any_thread_count() {
     let model = small_model().to_str().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let start = Instant::now();
-    json(folder.path(), &compress(model, "whole", "1"));
+    let report = json(folder.path(), &compress(model, "whole", "1"));
     let whole = start.elapsed();
+    assert_eq!(report["trials"].as_array().unwrap().len(), 3, "{}", report["trials"]);
     let reference = package(folder.path(), "whole");
 
     let mut kills = 0;

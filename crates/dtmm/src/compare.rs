@@ -6,7 +6,9 @@ use dtmm_prune::UnitKind;
 use dtmm_report::{CompareReport, CompareRow, CompressReport};
 
 use crate::compress::{Shared, compress_with};
-use crate::{Budgets, CompressRequest, Error, ImportanceKind, Method, Progress, SizeBudget, Units, files};
+use crate::{
+    Budgets, ChannelCut, CompressRequest, Error, ImportanceKind, Method, Progress, SizeBudget, Units, files,
+};
 
 /// The budget of the unpruned package.
 const ALL: SizeBudget = SizeBudget::Share(1.0);
@@ -99,6 +101,9 @@ fn run(
             own.units = if spec.method.has_units() { own.units } else { Units::default() };
             own.importance = spec.importance.unwrap_or(own.importance);
         }
+    }
+    if !own.chooses_channels() {
+        own.channel_cut = ChannelCut::Auto;
     }
     // Nothing is pruned of the dense model, and other methods have no runs of channels.
     own.permute &= cell.is_some() && matches!(own.grain(), UnitKind::SubFilterlet(_));

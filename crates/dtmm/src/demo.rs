@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use dtmm_report::CompressReport;
 
 use crate::{
-    Budgets, CompressRequest, DataSource, Error, ImportanceKind, Method, PreprocessChoice, Progress,
-    SizeBudget, Start, TrainRequest, Units, compress, train,
+    Budgets, ChannelCut, CompressRequest, DataSource, Error, ImportanceKind, Method, PreprocessChoice,
+    Progress, SizeBudget, Start, TrainRequest, Units, compress, train,
 };
 
 /// A demonstration.
@@ -61,6 +61,7 @@ pub fn demo(request: &DemoRequest, progress: &dyn Progress) -> Result<CompressRe
             importance: ImportanceKind::Lamp,
             scheduler: Method::default(),
             units: Units::default(),
+            channel_cut: ChannelCut::Auto,
             permute: false,
             importance_threshold: None,
             batch: 64,

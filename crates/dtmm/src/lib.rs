@@ -35,7 +35,9 @@ pub use bench::{BenchRequest, bench};
 pub use boards::boards;
 pub use calibrate::{CalibrateRequest, calibrate};
 pub use compare::{CompareRequest, MethodSpec, compare};
-pub use compress::{Budgets, CompressRequest, ImportanceKind, Objective, SizeBudget, Units, compress, sweep};
+pub use compress::{
+    Budgets, ChannelCut, CompressRequest, ImportanceKind, Objective, SizeBudget, Units, compress, sweep,
+};
 pub use demo::{DemoRequest, demo};
 pub use dtmm_data::Split;
 pub use dtmm_emulate::{Core, UnknownCore};

@@ -7,7 +7,7 @@ use thiserror::Error;
 use crate::Importance;
 use crate::anneal::anneal;
 use crate::channels::ChannelMap;
-use crate::filter_only::filter_only;
+use crate::filter_only::{filter_only, narrow};
 use crate::filters::Channels;
 use crate::knapsack::{Form, LayerChoices, Prices};
 use crate::limits::{Arena, Cycles, Device, Feasibility, Limits, Resource};
@@ -45,6 +45,9 @@ pub struct Options {
     /// How much of the importance of the weights that read a channel counts as lost when the channel is removed, on
     /// top of that of the weights that make it, 0..=1. Both measure the same signal: 1 is cautious.
     pub reader_share: f64,
+    /// For [`Method::Lagrangian`]: before any unit is chosen, the least important channels per byte leave until the rest,
+    /// unpruned, takes this many package bytes; `None`: channels leave where they are not worth their price.
+    pub dense_rest: Option<u64>,
     /// For [`Method::Anneal`]: the largest share of the importance that may go, 0..=1; `None`: the least with which the
     /// budgets can be kept.
     pub importance_threshold: Option<f64>,
@@ -66,6 +69,7 @@ impl Default for Options {
             min_kept: 0.02,
             min_channels: 0.1,
             reader_share: 1.0,
+            dense_rest: None,
             importance_threshold: None,
             protect: vec![],
             protect_first: false,
@@ -164,7 +168,7 @@ pub enum ScheduleError {
 
 /// Chooses the masks, and the channels to remove, that lose the least importance within the budget.
 ///
-/// Channels leave first where RAM binds. Layers choose their grain and units compete across layers by importance per
+/// Channels leave first where RAM binds, and to [`Options::dense_rest`]. Layers choose their grain and units compete across layers by importance per
 /// byte and cycle (a multiple-choice knapsack solved through its Lagrangian). At the resulting prices, channels that are not worth what they occupy (filter,
 /// bias, index, and the columns that read them) are taken out, and the rest is chosen anew on the smaller grid, until
 /// nothing improves. The length of the final ranking is bisected on the exact package size. The result depends on the
@@ -220,11 +224,15 @@ fn lagrangian(request: &Request) -> Result<PrunePlan, ScheduleError> {
         return Err(infeasible(request, &tightest(request)?)?);
     };
     let others = [narrower(request, &in_ram)?, annealed(request, &in_ram)?];
-    let settled = refine(request, settle_channels(request, in_ram)?)?;
+    let settled = refine(request, settle_channels(request, &in_ram)?)?;
     let lost = |p: &PrunePlan| p.importance_removed;
     if let Some(plan) =
         settled.into_iter().chain(others.into_iter().flatten()).min_by(|a, b| lost(a).total_cmp(&lost(b)))
     {
+        return Ok(plan);
+    }
+    // Too many channels stayed for the least share of their units.
+    if let Some(plan) = only_channels(request, &in_ram)? {
         return Ok(plan);
     }
     let tightest = tightest(request)?;
@@ -232,13 +240,18 @@ fn lagrangian(request: &Request) -> Result<PrunePlan, ScheduleError> {
     refine(request, tightest)?.ok_or(error)
 }
 
-/// Channel removal alone, where time is limited: a layer whose sparse kernel is slow saves no time until most of it is
-/// gone, so the way over its units can miss what fewer channels reach.
-fn narrower(request: &Request, state: &Reduced) -> Result<Option<PrunePlan>, ScheduleError> {
-    if request.device.limits.cycles.is_none() || !request.options.filters {
+/// Channels removed until the dense rest fits; units go only where that is cheaper still.
+fn only_channels(request: &Request, state: &Reduced) -> Result<Option<PrunePlan>, ScheduleError> {
+    if !request.options.filters {
         return Ok(None);
     }
     filter_only(request, state)?.map_or(Ok(None), |state| refine(request, state))
+}
+
+/// Channel removal alone, where time is limited: a layer whose sparse kernel is slow saves no time until most of it is
+/// gone, so the way over its units can miss what fewer channels reach.
+fn narrower(request: &Request, state: &Reduced) -> Result<Option<PrunePlan>, ScheduleError> {
+    if request.device.limits.cycles.is_none() { Ok(None) } else { only_channels(request, state) }
 }
 
 /// The annealer's channels, where time is limited: which layer should be how narrow for time is not convex, so that no
@@ -374,12 +387,23 @@ impl Request<'_> {
     }
 }
 
+/// The model with the channels that units are chosen for: as [`Options::dense_rest`] says, and by their price where time is
+/// limited or nothing is said.
+fn settle_channels(request: &Request, state: &Reduced) -> Result<Reduced, ScheduleError> {
+    if !request.options.filters {
+        return Ok(state.clone());
+    }
+    let Some(bytes) = request.options.dense_rest else { return by_price(request, state.clone()) };
+    let narrow = match narrow(request, state, bytes)? {
+        Some(narrow) => narrow,
+        None => tightest(request)?,
+    };
+    if request.device.limits.cycles.is_some() { by_price(request, narrow) } else { Ok(narrow) }
+}
+
 /// The model without the channels that are not worth their bytes: the best batch of them leaves as long as what is
 /// kept gains by it, smaller batches when it does not.
-fn settle_channels(request: &Request, mut state: Reduced) -> Result<Reduced, ScheduleError> {
-    if !request.options.filters {
-        return Ok(state);
-    }
+fn by_price(request: &Request, mut state: Reduced) -> Result<Reduced, ScheduleError> {
     let mut best = Valued::new(request, &state)?;
     for _ in 0..CHANNEL_ROUNDS {
         let Some(dead) = best.batches.pop() else { break };

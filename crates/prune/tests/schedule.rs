@@ -10,8 +10,8 @@ use common::device::plan_after;
 use common::{network, size, sizer};
 use dtmm_graph::{Graph, Masks};
 use dtmm_prune::{
-    Device, Importance, Limits, Options, PackageSize, PrunePlan, Request, Resource, ScheduleError, apply,
-    schedule,
+    Device, Importance, Limits, Options, PackageSize, PrunePlan, Request, Resource, ScheduleError, UnitKind,
+    apply, schedule,
 };
 
 fn plan_for(
@@ -66,6 +66,39 @@ fn later_rounds_only_prune_more() {
         let after = &second.masks[tensor];
         assert!(before.iter().zip(after).all(|(b, a)| *b || !a), "tensor {tensor:?} grew back");
     }
+}
+
+#[test]
+fn channels_leave_to_the_dense_rest_and_units_make_the_rest_of_the_cut() {
+    let graph = network(&[16, 32, 48, 64]);
+    let dense = size(&graph, &Masks::new());
+    let options = Options { dense_rest: Some(dense / 2), ..Options::default() };
+    let first = plan_for(&graph, &Masks::new(), dense / 3, &options).unwrap();
+    assert!(first.predicted_bytes <= dense / 3 && first.sparsity() > 0.5);
+    let (narrow, masks) = apply(graph.clone(), &first).unwrap();
+    let rest = size(&narrow, &Masks::new());
+    assert!(rest <= dense / 2 && rest > dense * 2 / 5, "{rest} of {dense}");
+    // A later round finds the channels as they should be.
+    let second = plan_for(&narrow, &masks, dense / 4, &options).unwrap();
+    assert!(second.removed.is_empty() && second.predicted_bytes <= dense / 4, "{:?}", second.removed);
+    let only = Options { dense_rest: Some(dense / 3), ..Options::default() };
+    let only = plan_for(&graph, &Masks::new(), dense / 3, &only).unwrap();
+    assert!(only.layers.iter().all(|l| l.unit == UnitKind::Dense) && !only.removed.is_empty());
+}
+
+#[test]
+fn where_too_many_channels_stay_for_the_budget_channels_make_the_cut() {
+    let graph = network(&[16, 32, 48, 64]);
+    let dense = size(&graph, &Masks::new());
+    let options = Options { dense_rest: Some(dense), min_kept: 0.2, ..Options::default() };
+    let budget = dense / 8;
+    let plan = plan_for(&graph, &Masks::new(), budget, &options).unwrap();
+    assert!(
+        plan.predicted_bytes <= budget && plan.predicted_bytes * 10 > budget * 9,
+        "{}",
+        plan.predicted_bytes
+    );
+    assert!(!plan.removed.is_empty());
 }
 
 #[test]

@@ -15,5 +15,5 @@ pub use types::{
     CalibratedCore, CalibratedKernel, ClassRow, CompareReport, CompareRow, CompressReport, CoreBench,
     CoreLatency, CoreVerify, DatasetInfo, Difference, EpochRow, Estimate, EvalReport, ExportReport, Flash,
     InspectReport, KeptMap, LayerRow, Quantization, Ram, RamPoint, RoundRow, RunReport, TensorBytes,
-    TrainReport, VerifyReport, Versions,
+    TrainReport, TrialRow, VerifyReport, Versions,
 };

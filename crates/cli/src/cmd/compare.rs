@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use dtmm::{Budgets, ImportanceKind, Method, MethodSpec, SizeBudget};
+use dtmm::{Budgets, ChannelCut, ImportanceKind, Method, MethodSpec, SizeBudget};
 
 use crate::args::{self, Common, DataArgs};
 use crate::output;
@@ -41,13 +41,18 @@ pub struct Cmd {
         value_name = "UNIT,.."
     )]
     units: Vec<String>,
+    /// How much of a cut in flash whole channels make before finer units go, with lagrangian: a share in logarithm (0 none, 1
+    /// all of it), price (channels leave where they are not worth their bytes and cycles), or auto (the best of 1/3, 2/3
+    /// and 1 after a few steps each, which count as epochs; price where flash has no budget or the run is too short)
+    #[arg(long, value_parser = args::channel_cut, default_value = "auto", value_name = "SHARE")]
+    channel_cut: ChannelCut,
     /// Reorder channels first, so that sub-filterlets hold channels that matter to the same filters; outputs stay the same
     #[arg(long)]
     permute: bool,
     /// Importance for methods without their own
     #[arg(long, value_parser = args::importance, default_value = "lamp", value_name = "KIND")]
     importance: ImportanceKind,
-    /// Fine-tuning epochs of each run, over all pruning rounds
+    /// Fine-tuning epochs of each run, over trials and all pruning rounds
     #[arg(long, default_value_t = 12, value_name = "N")]
     epochs: usize,
     /// Highest learning rate of fine-tuning; chosen by the model when left out
@@ -79,6 +84,7 @@ impl Cmd {
             importance: self.importance,
             scheduler: Method::default(),
             units: args::units(&self.units)?,
+            channel_cut: self.channel_cut,
             permute: self.permute,
             importance_threshold: None,
             batch: self.batch,

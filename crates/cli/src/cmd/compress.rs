@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use dtmm::{ImportanceKind, Method};
+use dtmm::{ChannelCut, ImportanceKind, Method};
 
 use crate::args::{self, Common, DataArgs};
 use crate::budgets::BudgetArgs;
@@ -24,7 +24,7 @@ pub struct Cmd {
     data: DataArgs,
     #[command(flatten)]
     budgets: BudgetArgs,
-    /// Fine-tuning epochs, over all pruning rounds
+    /// Fine-tuning epochs, over trials and all pruning rounds
     #[arg(long, default_value_t = 12, value_name = "N")]
     epochs: usize,
     /// Quantisation-aware epochs after the last round; without the flag a quarter of --epochs, and only where int8 loses
@@ -55,6 +55,11 @@ pub struct Cmd {
         value_name = "UNIT,.."
     )]
     units: Vec<String>,
+    /// How much of a cut in flash whole channels make before finer units go, with lagrangian: a share in logarithm (0 none, 1
+    /// all of it), price (channels leave where they are not worth their bytes and cycles), or auto (the best of 1/3, 2/3
+    /// and 1 after a few steps each, which count as epochs; price where flash has no budget or the run is too short)
+    #[arg(long, value_parser = args::channel_cut, default_value = "auto", value_name = "SHARE")]
+    channel_cut: ChannelCut,
     /// Reorder channels first, so that sub-filterlets hold channels that matter to the same filters; outputs stay the same
     #[arg(long)]
     permute: bool,
@@ -96,6 +101,7 @@ impl Cmd {
             importance: self.importance,
             scheduler: Method::from_name(&self.scheduler, common.seed).unwrap_or_default(),
             units: args::units(&self.units)?,
+            channel_cut: self.channel_cut,
             permute: self.permute,
             importance_threshold: self.importance_threshold,
             teacher: self.teacher.clone(),

@@ -140,6 +140,7 @@ pub fn report(
         kept_weights: packed.layers.iter().map(|l| l.nonzero).sum(),
         total_weights: job.dense.layers.iter().map(|l| l.dense_weights).sum(),
         layers,
+        trials: tuned.trials.clone(),
         rounds: tuned.rounds.clone(),
         epochs: tuned.epochs.clone(),
         seconds,

@@ -4,6 +4,7 @@
 //! fine-tune; calibrate, quantize (with quantisation-aware epochs where rounding costs accuracy) and pack; measure the package.
 
 mod budgets;
+mod channel_cut;
 mod chip;
 mod count;
 mod explain;
@@ -37,6 +38,7 @@ use crate::{Error, Progress, files, fitting, float, preprocess};
 
 pub use budgets::{Budgets, Objective, SizeBudget};
 use budgets::{Ceilings, Target};
+pub use channel_cut::ChannelCut;
 use count::Counted;
 pub use request::{CompressRequest, ImportanceKind};
 use run_dir::RunDir;

@@ -21,19 +21,20 @@ pub struct Fitting {
     pub taken: Ceilings,
 }
 
-/// The plan that loses least and whose applied result keeps `target`. Physical removal can shift a layer's groups against
+/// The plan that loses least and whose applied result keeps `target`; channels leave to `dense_rest` (package bytes,
+/// unpruned) first, where it says so. Physical removal can shift a layer's groups against
 /// the channels, or free more than a method's price list knows, so the applied graph is counted and the scheduler asked
 /// again for the difference.
 pub fn fitting_plan(
     job: &Job,
     before: &Tuned,
     importance: &Importance,
-    target: &Ceilings,
+    (target, dense_rest): (&Ceilings, Option<usize>),
 ) -> Result<Fitting, Error> {
     let mut best: Option<Fitting> = None;
     let mut asked = *target;
     for _ in 0..MOST_ATTEMPTS {
-        let plan = match schedule(job, before, importance, &asked) {
+        let plan = match schedule(job, before, importance, (&asked, dense_rest)) {
             Ok(plan) => plan,
             Err(_) if best.as_ref().is_some_and(|b| excess(&b.taken, target) == 0.0) => break,
             Err(error) => return Err(error),
@@ -103,7 +104,7 @@ fn schedule(
     job: &Job,
     before: &Tuned,
     importance: &Importance,
-    asked: &Ceilings,
+    (asked, dense_rest): (&Ceilings, Option<usize>),
 ) -> Result<PrunePlan, Error> {
     let request = job.request;
     let options = Options {
@@ -111,6 +112,7 @@ fn schedule(
         groups: request.units.groups.clone(),
         filterlets: request.units.filterlets,
         filters: request.units.filters,
+        dense_rest: dense_rest.map(|n| n as u64),
         importance_threshold: request.importance_threshold.map(|share| in_one_round(job, share)),
         ..Options::default()
     };

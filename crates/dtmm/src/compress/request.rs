@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::budgets::Budgets;
+use super::channel_cut::ChannelCut;
 use super::units::Units;
 use crate::{DataSource, Error, PreprocessChoice};
 
@@ -82,6 +83,8 @@ pub struct CompressRequest {
     /// Units that [`Method::Lagrangian`] and [`Method::Uniform`] may choose from; [`Method::Anneal`] takes filters and
     /// filterlets among them.
     pub units: Units,
+    /// For [`Method::Lagrangian`]: how much of a cut in flash whole channels make.
+    pub channel_cut: ChannelCut,
     /// Reorders channels before sub-filterlets are chosen, so that those that matter to the same filters are neighbours.
     pub permute: bool,
     /// For [`Method::Anneal`]: the largest share of the importance that may go, over all rounds; `None`: the least with
@@ -114,6 +117,12 @@ impl CompressRequest {
         }
     }
 
+    /// True when channels and finer units compete.
+    pub(crate) fn chooses_channels(&self) -> bool {
+        let finer = self.units.filterlets || !self.units.groups.is_empty();
+        self.scheduler == Method::Lagrangian && self.units.filters && finer
+    }
+
     /// Refuses flags that contradict each other.
     pub(super) fn check(&self) -> Result<(), Error> {
         let wrong = |what: &str, expected: &str, found: String, help: &str| {
@@ -127,6 +136,15 @@ impl CompressRequest {
         if self.units != Units::default() && !self.scheduler.has_units() {
             let help = "the other methods have units of their own";
             return wrong("scheduler with --units", "lagrangian, uniform or anneal", scheduler.into(), help);
+        }
+        if self.channel_cut != ChannelCut::Auto && !self.chooses_channels() {
+            let help = "leave the flag out: nothing else chooses between channels and finer units";
+            return wrong(
+                "--channel-cut",
+                "lagrangian, with filters and finer units",
+                scheduler.into(),
+                help,
+            );
         }
         if self.permute && !matches!(self.grain(), UnitKind::SubFilterlet(_)) {
             let help = "leave the flag out: the order of channels matters to no other unit";
@@ -159,6 +177,7 @@ pub(super) fn key(
         "rounds": request.rounds,
         "importance": request.importance.name(),
         "scheduler": request.scheduler.name(),
+        "channel_cut": request.channel_cut.name(),
         "batch": request.batch,
         "seed": request.seed,
     });

@@ -5,6 +5,7 @@
 //! the end.
 
 use super::budgets::{Ceilings, Objective};
+use super::channel_cut::{Chosen, chosen};
 use super::rounds::Round;
 use super::tune::{Step, Tuned, step, untouched, validation};
 use super::{Job, RunDir};
@@ -12,6 +13,8 @@ use crate::Error;
 
 /// What the first steps keep of the objective.
 const FIRST_CUT: f64 = 0.6;
+/// What trials keep of the objective.
+const PROBE: f64 = 0.25;
 /// Steps that may fail; after each the cut is halved (in logarithm).
 const MISSES: usize = 3;
 /// Steps in all.
@@ -28,11 +31,12 @@ pub fn smallest(
     objective: Objective,
     largest_drop: f64,
 ) -> Result<Tuned, Error> {
-    let before = untouched(job, run)?;
+    let mut before = untouched(job, run)?;
     let floor = validation(job, &job.graph)? - largest_drop * MARGIN;
-    let epochs = job.request.epochs;
+    let Chosen { cut: channel_cut, epochs, trials } = chosen(job, run, &before, &probe(job, objective))?;
+    before.trials = trials;
     let short = (epochs as f64 * STEP_SHARE).ceil() as usize;
-    let (mut good, mut ceiling) = (before, start(job, objective));
+    let (mut good, mut ceiling, mut good_rest) = (before, start(job, objective), None);
     let (mut cut, mut misses) = (FIRST_CUT, 0);
     let mut number = 0;
     while misses < MISSES && number < MOST_STEPS {
@@ -41,10 +45,11 @@ pub fn smallest(
         let round = Round { target, epochs: short };
         job.progress
             .note(&format!("step {number}: {} of what the last good model takes", dtmm_report::percent(cut)));
-        match step(job, run, &good, Step { round: &round, number, last: false }) {
+        let dense_rest = channel_cut.dense_rest(job, &target);
+        match step(job, run, &good, Step { round: &round, dense_rest, number, last: false }) {
             Ok(next) if accuracy(&next) >= floor => {
                 ceiling = taken(&target, objective, &next);
-                good = next;
+                (good, good_rest) = (next, dense_rest);
             }
             Ok(_) | Err(Error::Schedule { .. }) => {
                 misses += 1;
@@ -54,8 +59,13 @@ pub fn smallest(
         }
     }
     let rest = Round { target: ceiling, epochs: epochs - short.min(epochs) };
-    let last = Step { round: &rest, number: number + 1, last: true };
+    let last = Step { round: &rest, dense_rest: good_rest, number: number + 1, last: true };
     step(job, run, &good, last)
+}
+
+/// Where trials are made: the result's size is not known yet.
+fn probe(job: &Job, objective: Objective) -> Ceilings {
+    scaled(&start(job, objective), objective, PROBE)
 }
 
 fn accuracy(tuned: &Tuned) -> f64 {

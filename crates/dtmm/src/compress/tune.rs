@@ -2,11 +2,12 @@
 
 use dtmm_graph::{Graph, Masks, Op};
 use dtmm_prune::{PrunePlan, UnitKind};
-use dtmm_report::{EpochRow, RoundRow};
+use dtmm_report::{EpochRow, RoundRow, TrialRow};
 use dtmm_train::{Distillation, FitOptions, Loss, Optimizer, Schedule};
 use serde::{Deserialize, Serialize};
 
 use super::budgets::Ceilings;
+use super::channel_cut::{Chosen, chosen};
 use super::importance::importance;
 use super::plan::{Fitting, apply, fitting_plan};
 use super::rounds::{Round, rounds};
@@ -34,6 +35,8 @@ pub struct Tuned {
     pub masks: Masks,
     /// The last round's plan.
     pub plan: PrunePlan,
+    /// What was tried before the first round.
+    pub trials: Vec<TrialRow>,
     pub rounds: Vec<RoundRow>,
     pub epochs: Vec<EpochRow>,
 }
@@ -64,15 +67,23 @@ pub fn untouched(job: &Job, run: &mut RunDir) -> Result<Tuned, Error> {
     if let (true, UnitKind::SubFilterlet(run)) = (job.request.permute, job.request.grain()) {
         dtmm_prune::permute(&mut graph, run);
     }
-    Ok(Tuned { graph, masks: Masks::new(), plan: PrunePlan::default(), rounds: vec![], epochs: vec![] })
+    let (masks, plan) = (Masks::new(), PrunePlan::default());
+    Ok(Tuned { graph, masks, plan, trials: vec![], rounds: vec![], epochs: vec![] })
 }
 
 /// Prunes down to `target` in rounds, from the model before any pruning.
 pub fn prune_and_tune(job: &Job, run: &mut RunDir, target: &Ceilings) -> Result<Tuned, Error> {
-    let all = rounds(&job.unpruned, target, job.request.rounds, job.request.epochs);
     let mut tuned = untouched(job, run)?;
+    let Chosen { cut, epochs, trials } = chosen(job, run, &tuned, target)?;
+    tuned.trials = trials;
+    let dense_rest = cut.dense_rest(job, target);
+    let mut all = rounds(&job.unpruned, target, job.request.rounds, epochs);
+    // Channels leave in the first round, however far the others have to go.
+    all.iter_mut()
+        .for_each(|round| round.target.flash = round.target.flash.into_iter().chain(dense_rest).min());
     for (k, round) in all.iter().enumerate() {
-        tuned = step(job, run, &tuned, Step { round, number: k + 1, last: k + 1 == all.len() })?;
+        let last = k + 1 == all.len();
+        tuned = step(job, run, &tuned, Step { round, dense_rest, number: k + 1, last })?;
     }
     Ok(tuned)
 }
@@ -81,6 +92,8 @@ pub fn prune_and_tune(job: &Job, run: &mut RunDir, target: &Ceilings) -> Result<
 #[derive(Clone, Copy)]
 pub struct Step<'a> {
     pub round: &'a Round,
+    /// Package bytes that the channels which stay may take unpruned; `None`: as prices say.
+    pub dense_rest: Option<usize>,
     /// Names the round's stages, from 1.
     pub number: usize,
     /// The rate runs down to nothing.
@@ -112,7 +125,8 @@ pub fn step(job: &Job, run: &mut RunDir, before: &Tuned, step: Step) -> Result<T
 fn prune(job: &Job, before: &Tuned, step: &Step) -> Result<Planned, Error> {
     job.progress.begin(&format!("importance, round {}", step.number), 1);
     let importance = importance(job, before, step.number - 1)?;
-    let Fitting { plan, taken } = fitting_plan(job, before, &importance, &step.round.target)?;
+    let Fitting { plan, taken } =
+        fitting_plan(job, before, &importance, (&step.round.target, step.dense_rest))?;
     let percent = |part: f64| dtmm_report::percent(share(part, plan.importance_total));
     job.progress.end(&format!(
         "{} and {} RAM; {} of the importance goes, at least {} must by the bound (gap {})",
@@ -135,7 +149,7 @@ fn fine_tune(
     let (graph, epochs) = if step.round.epochs == 0 {
         (graph, vec![])
     } else {
-        let options = options(job, &graph, &masks, (step, checkpoint));
+        let options = options(job, (&graph, &masks), (step, Some(checkpoint)));
         let stage = format!("fine-tuning, round {}", step.number);
         let mut follow = Follow::new(job.progress, &stage, &options, job.train.len());
         let fitted = dtmm_train::fit(&graph, &job.train, Some(&job.validation), &options, &mut follow)
@@ -176,11 +190,11 @@ pub fn distillation(job: &Job) -> Distillation {
     Distillation { teacher: job.teacher.clone(), temperature: TEMPERATURE, alpha: TEACHER_SHARE }
 }
 
-fn options(
+/// How a round trains.
+pub fn options(
     job: &Job,
-    graph: &Graph,
-    masks: &Masks,
-    (step, checkpoint): (&Step, &std::path::Path),
+    (graph, masks): (&Graph, &Masks),
+    (step, checkpoint): (&Step, Option<&std::path::Path>),
 ) -> FitOptions {
     let batch_norm = graph.nodes.iter().any(|n| matches!(n.op, Op::BatchNorm { .. }));
     let optimizer = if batch_norm {
@@ -203,7 +217,7 @@ fn options(
         masks: masks.clone(),
         seed: job.request.seed.wrapping_add(step.number as u64),
         threads: job.request.threads,
-        checkpoint: Some(checkpoint.to_owned()),
+        checkpoint: checkpoint.map(std::path::Path::to_owned),
         early_stop: None,
         fake_quant: None,
     }

@@ -159,6 +159,17 @@ pub struct RoundRow {
     pub validation_accuracy: f64,
 }
 
+/// One way to cut, tried before the first round.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrialRow {
+    /// Share of the cut that whole channels make, 0..=1, in logarithm.
+    pub channel_cut: f64,
+    /// Fine-tuning steps.
+    pub steps: usize,
+    /// Accuracy on the held-out validation samples after them.
+    pub validation_accuracy: f64,
+}
+
 /// Everything `dtmm compress` found out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CompressReport {
@@ -197,6 +208,9 @@ pub struct CompressReport {
     pub total_weights: usize,
     /// One row for each layer of the package.
     pub layers: Vec<LayerRow>,
+    /// Cuts that were tried before the first round; the best was taken, the first of equals.
+    #[serde(default)]
+    pub trials: Vec<TrialRow>,
     /// Pruning rounds.
     pub rounds: Vec<RoundRow>,
     /// Fine-tuning epochs over all rounds.

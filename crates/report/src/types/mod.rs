@@ -17,7 +17,7 @@ pub use calibrate::{CalibrateReport, CalibratedCore, CalibratedKernel};
 pub use compare::{CompareReport, CompareRow};
 pub use compress::{
     Accuracy, Bound, BudgetRow, CompressReport, CoreLatency, Flash, Quantization, Ram, RamPoint, RoundRow,
-    TensorBytes,
+    TensorBytes, TrialRow,
 };
 pub use eval::{ClassRow, EvalReport};
 pub use export::ExportReport;
