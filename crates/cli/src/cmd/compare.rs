@@ -41,9 +41,9 @@ pub struct Cmd {
         value_name = "UNIT,.."
     )]
     units: Vec<String>,
-    /// How much of a cut in flash whole channels make before finer units go, with lagrangian: a share in logarithm (0 none, 1
-    /// all of it), price (channels leave where they are not worth their bytes and cycles), or auto (the best of 1/3, 2/3
-    /// and 1 after a few steps each, which count as epochs; price where flash has no budget or the run is too short)
+    /// How much of a cut in flash whole channels make before finer units go, with lagrangian: a share in logarithm (0 none,
+    /// 1 all of it), price (channels leave where they are not worth their bytes and cycles), or auto (the better of 1 and
+    /// 0.5 after a few steps each, which count as epochs; price where flash has no budget or the run is too short)
     #[arg(long, value_parser = args::channel_cut, default_value = "auto", value_name = "SHARE")]
     channel_cut: ChannelCut,
     /// Reorder channels first, so that sub-filterlets hold channels that matter to the same filters; outputs stay the same

@@ -26,7 +26,7 @@ pub enum ChannelCut {
     Auto,
     /// Channels leave where their importance is less than the price of their bytes and cycles.
     Price,
-    /// Channels make this share of the cut, 0..=1, in logarithm: at a budget of 1/8, 1/3 leaves channels of half the bytes.
+    /// Channels make this share of the cut, 0..=1, in logarithm: at a budget of 1/4, 0.5 leaves channels of half the bytes.
     Share(f64),
 }
 
@@ -59,9 +59,9 @@ impl ChannelCut {
 }
 
 /// Shares that are tried. Of equals the first is taken: fewer channels take less RAM and time.
-const CANDIDATES: [f64; 3] = [1.0, 2.0 / 3.0, 1.0 / 3.0];
+const CANDIDATES: [f64; 2] = [1.0, 0.5];
 /// All trials together take at most one part in so many of the fine-tuning...
-const TRIAL_PART: usize = 6;
+const TRIAL_PART: usize = 12;
 /// ... and each at most so many steps, which tell enough.
 const MOST_STEPS: usize = 80;
 /// With fewer there is no telling.
