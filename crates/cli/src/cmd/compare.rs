@@ -42,8 +42,9 @@ pub struct Cmd {
     )]
     units: Vec<String>,
     /// How much of a cut in flash whole channels make before finer units go, with lagrangian: a share in logarithm (0 none,
-    /// 1 all of it), price (channels leave where they are not worth their bytes and cycles), or auto (the better of 1 and
-    /// 0.5 after a few steps each, which count as epochs; price where flash has no budget or the run is too short)
+    /// 1 all of it), price (channels leave where they are not worth their bytes and cycles), or auto (0.5, or 1 where that
+    /// is clearly better after a few steps each, which count as epochs; price where flash has no budget or the run is too
+    /// short)
     #[arg(long, value_parser = args::channel_cut, default_value = "auto", value_name = "SHARE")]
     channel_cut: ChannelCut,
     /// Reorder channels first, so that sub-filterlets hold channels that matter to the same filters; outputs stay the same

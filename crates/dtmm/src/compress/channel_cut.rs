@@ -58,8 +58,10 @@ impl ChannelCut {
     }
 }
 
-/// Shares that are tried. Of equals the first is taken: fewer channels take less RAM and time.
+/// Shares that are tried.
 const CANDIDATES: [f64; 2] = [1.0, 0.5];
+/// Validation accuracy by which more channels must win: they recover sooner, finer units further.
+const HEAD_START: f64 = 0.02;
 /// All trials together take at most one part in so many of the fine-tuning...
 const TRIAL_PART: usize = 12;
 /// ... and each at most so many steps, which tell enough.
@@ -75,15 +77,17 @@ pub struct Chosen {
     pub trials: Vec<TrialRow>,
 }
 
-/// The request's cut, or the one whose result has the best validation accuracy after one short round to `target`.
+/// The request's cut, or the one whose result has the best validation accuracy after one short round to `target`; more
+/// channels must win clearly.
 pub fn chosen(job: &Job, run: &mut RunDir, before: &Tuned, target: &Ceilings) -> Result<Chosen, Error> {
     let request = job.request;
     let trials = match steps(job, target) {
         Some(steps) => trials(job, run, before, (target, steps))?,
         None => vec![],
     };
-    // Of equals the last maximum, which is the first of the trials.
-    let best = trials.iter().rev().max_by(|a, b| a.validation_accuracy.total_cmp(&b.validation_accuracy));
+    let best = trials.iter().reduce(|more, fewer| {
+        if more.validation_accuracy > fewer.validation_accuracy + HEAD_START { more } else { fewer }
+    });
     let cut = match (request.channel_cut, best) {
         (ChannelCut::Auto, Some(best)) => ChannelCut::Share(best.channel_cut),
         (ChannelCut::Auto, None) => ChannelCut::Price,

@@ -208,7 +208,7 @@ pub struct CompressReport {
     pub total_weights: usize,
     /// One row for each layer of the package.
     pub layers: Vec<LayerRow>,
-    /// Cuts that were tried before the first round; the best was taken, the first of equals.
+    /// Cuts that were tried before the first round; more channels must win by two points, otherwise fewer leave.
     #[serde(default)]
     pub trials: Vec<TrialRow>,
     /// Pruning rounds.
