@@ -168,8 +168,9 @@ pub enum ScheduleError {
 
 /// Chooses the masks, and the channels to remove, that lose the least importance within the budget.
 ///
-/// Channels leave first where RAM binds, and to [`Options::dense_rest`]. Layers choose their grain and units compete across layers by importance per
-/// byte and cycle (a multiple-choice knapsack solved through its Lagrangian). At the resulting prices, channels that are not worth what they occupy (filter,
+/// Channels leave first where RAM binds, and to [`Options::dense_rest`]. Layers choose their grain and units compete
+/// across layers by importance per byte and cycle (a multiple-choice knapsack solved through its Lagrangian). Without a
+/// dense rest, channels that are not worth what they occupy at the resulting prices (filter,
 /// bias, index, and the columns that read them) are taken out, and the rest is chosen anew on the smaller grid, until
 /// nothing improves. The length of the final ranking is bisected on the exact package size. The result depends on the
 /// request only, and never keeps what `current` prunes.

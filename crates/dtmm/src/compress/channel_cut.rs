@@ -45,7 +45,7 @@ impl ChannelCut {
         match self {
             ChannelCut::Auto => "auto".into(),
             ChannelCut::Price => "price".into(),
-            ChannelCut::Share(share) => format!("{share:.2}"),
+            ChannelCut::Share(share) => share.to_string(),
         }
     }
 
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn names_are_read_back() {
-        for name in ["auto", "price", "0.33", "1.00"] {
+        for name in ["auto", "price", "0.3333", "0.335", "1"] {
             assert_eq!(ChannelCut::from_name(name).unwrap().name(), name);
         }
         for name in ["1.5", "-0.1", "none", "NaN"] {
