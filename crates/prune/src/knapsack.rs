@@ -49,6 +49,8 @@ pub(crate) struct Limit {
     pub bytes: f64,
     /// Infinite without a limit.
     pub cycles: f64,
+    /// The least price of a cycle, in prices of a byte.
+    pub cycle_worth: f64,
 }
 
 /// The elements of units that no [`UnitKind`] can enumerate: `per_unit` of them for each unit.
@@ -283,21 +285,23 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn prices(&mut self) -> Prices {
-        let flash_only = Prices { byte: self.byte_price(0.0), cycle: 0.0 };
+        let flash_only = self.flash_prices(0.0);
         if self.limit.cycles.is_infinite() || self.take(flash_only).1 <= self.limit.cycles {
             return flash_only;
         }
         let cycle = self.least_price(|search, cycle| {
-            let byte = search.byte_price(cycle);
-            search.take(Prices { byte, cycle }).1 <= search.limit.cycles
+            let prices = search.flash_prices(cycle);
+            search.take(prices).1 <= search.limit.cycles
         });
-        Prices { byte: self.byte_price(cycle), cycle }
+        self.flash_prices(cycle)
     }
 
-    /// The least price of a byte at which the bytes fit when a cycle costs `cycle`.
-    fn byte_price(&mut self, cycle: f64) -> f64 {
-        let fits = |search: &mut Self, byte| search.take(Prices { byte, cycle }).0 <= search.limit.bytes;
-        if fits(self, 0.0) { 0.0 } else { self.least_price(fits) }
+    /// The least price of a byte at which the bytes fit when a cycle costs at least `cycle`.
+    fn flash_prices(&mut self, cycle: f64) -> Prices {
+        let worth = self.limit.cycle_worth;
+        let at = |byte: f64| Prices { byte, cycle: cycle.max(worth * byte) };
+        let fits = |search: &mut Self, byte| search.take(at(byte)).0 <= search.limit.bytes;
+        at(if fits(self, 0.0) { 0.0 } else { self.least_price(fits) })
     }
 
     /// The least price at which `fits`, which no lower price does; the scale of importance is unknown, so steps are
@@ -332,6 +336,7 @@ impl Search<'_> {
             cycles += layer.cycles_of(choice);
             value += layer.lagrangian(choice, prices);
         }
+        // Minus infinity where cycles have a price and no limit.
         self.bound = self.bound.max(value);
         (bytes, cycles)
     }
@@ -410,7 +415,8 @@ mod tests {
             let total: f64 = layers.iter().map(|l| l.total).sum();
             for budget in [8.0, 11.0, 14.0, 18.0, 24.0] {
                 let optimum = exhaustive(&layers, budget);
-                let (prices, bound) = solve(&layers, Limit { bytes: budget, cycles: f64::INFINITY });
+                let (prices, bound) =
+                    solve(&layers, Limit { bytes: budget, cycles: f64::INFINITY, cycle_worth: 0.0 });
                 assert!(bound <= optimum + 1e-9, "seed {seed} budget {budget}: {bound} > {optimum}");
                 assert!(optimum - bound <= 0.25 * total, "seed {seed} budget {budget}: loose bound");
                 let bytes: f64 = layers.iter().map(|l| l.bytes_of(l.best(prices))).sum();
@@ -422,7 +428,7 @@ mod tests {
     #[test]
     fn a_free_budget_keeps_everything() {
         let layers = [layer(2, 6, 1)];
-        let (prices, bound) = solve(&layers, Limit { bytes: 12.0, cycles: f64::INFINITY });
+        let (prices, bound) = solve(&layers, Limit { bytes: 12.0, cycles: f64::INFINITY, cycle_worth: 0.0 });
         assert_eq!((prices, bound), (Prices::default(), 0.0));
         assert_eq!(layers[0].forms[layers[0].best(prices).form].kind, UnitKind::Dense);
     }
@@ -441,7 +447,7 @@ mod tests {
         for seed in 0..6 {
             let layers = [timed(layer(4, 8, seed)), timed(layer(6, 6, seed + 9))];
             for (bytes, cycles) in [(60.0, 40.0), (40.0, 60.0), (30.0, 30.0)] {
-                let (prices, bound) = solve(&layers, Limit { bytes, cycles });
+                let (prices, bound) = solve(&layers, Limit { bytes, cycles, cycle_worth: 0.0 });
                 let (mut b, mut c, mut lost) = (0.0, 0.0, 0.0);
                 for l in &layers {
                     let choice = l.best(prices);
@@ -450,7 +456,7 @@ mod tests {
                     lost += l.total - l.forms[choice.form].kept[choice.count];
                 }
                 assert!(b <= bytes && c <= cycles, "seed {seed}: {b} bytes, {c} cycles");
-                let alone = solve(&layers, Limit { bytes, cycles: f64::INFINITY }).1;
+                let alone = solve(&layers, Limit { bytes, cycles: f64::INFINITY, cycle_worth: 0.0 }).1;
                 assert!(bound >= alone - 1e-9 && bound <= lost + 1e-9, "seed {seed}: {alone} {bound} {lost}");
             }
         }

@@ -32,7 +32,7 @@ pub struct PrunePlan {
     pub bound: f64,
     /// Importance per byte below which units were pruned: the price of a byte.
     pub price: f64,
-    /// The price of a cycle; 0 when latency does not bind.
+    /// The price of a cycle: more than [`Options::time_worth`](crate::Options::time_worth) says where latency binds, 0 when nothing measured time.
     pub cycle_price: f64,
     /// Cycles of the unpruned model; 0 when nothing measured them.
     pub cycles_before: f64,
@@ -121,7 +121,7 @@ pub enum Index {
 pub enum Reason {
     /// The options exempt it.
     Protected,
-    /// An index would cost more than the pruned weights save at this price of a byte.
+    /// An index would cost more bytes, or more time at its price, than the pruned weights save.
     DenseIsCheapest,
     /// The flash budget priced its less important units out.
     PricedOut,
@@ -139,7 +139,7 @@ impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Reason::Protected => "exempt by the options",
-            Reason::DenseIsCheapest => "an index would cost more than it saves",
+            Reason::DenseIsCheapest => "an index would cost more bytes or time than it saves",
             Reason::PricedOut => "less important units priced out by flash",
             Reason::ChannelsRemoved => "unimportant channels removed, the rest is dense",
             Reason::ChannelsRemovedForRam => "channels removed for RAM, the rest is dense",

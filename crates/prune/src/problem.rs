@@ -32,6 +32,8 @@ pub(crate) struct Problem<'a> {
     pub budget: u64,
     /// Cycles of one inference; infinite without a limit.
     pub cycle_limit: f64,
+    /// What a cycle is worth at least, in bytes.
+    pub cycle_worth: f64,
     bytes: Bytes,
     /// Package bytes of the dense model but for its weights. (Masks of earlier rounds hold for [`Problem::dense`], too,
     /// which says nothing about what lies beside the weights.)
@@ -69,6 +71,8 @@ impl<'a> Problem<'a> {
         let bytes = if options.method.has_package() { Bytes::Package(size) } else { Bytes::Listed };
         let cycle_limit = request.device.limits.cycles.unwrap_or(f64::INFINITY);
         let (budget, other_cycles) = (request.budget, cycles.other);
+        let time = other_cycles + layer_cycles.iter().map(|l| l.dense).sum::<f64>();
+        let cycle_worth = if time > 0.0 { options.time_worth * weights / time } else { 0.0 };
         Ok(Problem {
             state,
             inputs,
@@ -76,6 +80,7 @@ impl<'a> Problem<'a> {
             protected,
             budget,
             cycle_limit,
+            cycle_worth,
             bytes,
             beside_weights,
             other_cycles,
@@ -112,21 +117,26 @@ impl<'a> Problem<'a> {
 
     /// What the layers may take when everything the price list does not know takes `overhead` bytes.
     fn limit(&self, overhead: f64) -> Limit {
-        Limit { bytes: self.budget as f64 - overhead, cycles: self.cycle_limit - self.other_cycles }
+        Limit {
+            bytes: self.budget as f64 - overhead,
+            cycles: self.cycle_limit - self.other_cycles,
+            cycle_worth: self.cycle_worth,
+        }
     }
 
     /// The best choices by the price list when everything it does not list takes `overhead` bytes.
     pub fn estimate(&self, overhead: f64) -> Solution {
-        let (prices, bound) = solve(&self.layers, self.limit(overhead));
+        let prices = solve(&self.layers, self.limit(overhead)).0;
         let choices: Vec<Choice> = self.layers.iter().map(|l| l.best(prices)).collect();
-        Solution { bound, ..self.solution(choices, prices) }
+        self.solution(choices, prices)
     }
 
     /// No choices of `layers` within the budget remove less importance.
     pub fn bound(&self, layers: &[LayerChoices]) -> f64 {
         // The dense package lists all there is, but may pad each layer; a bound must not count the padding as needed.
         let padding = ALIGNMENT * (layers.len() + 4) as f64;
-        solve(layers, self.limit(self.beside_weights - padding)).1
+        // Nor what a cycle is worth: that is no limit.
+        solve(layers, Limit { cycle_worth: 0.0, ..self.limit(self.beside_weights - padding) }).1
     }
 
     /// The least importance removed within the exact budget; `None` when not even the smallest solution fits.

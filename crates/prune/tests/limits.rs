@@ -45,6 +45,28 @@ fn time_is_met_and_dense_layers_stay_dense_where_runs_would_be_slower() {
 }
 
 #[test]
+fn without_a_limit_time_is_worth_something_too() {
+    let graph = network(&[16, 32, 48]);
+    let budget = size(&graph, &Masks::new()) / 2;
+    let plan = |time_worth| {
+        let options = Options { time_worth, ..Options::default() };
+        plan_after(&graph, &Masks::new(), (budget, Limits::default()), &options).unwrap()
+    };
+    let [free, dear] = [0.0, 0.3].map(plan);
+    assert!(
+        dear.predicted_cycles < 0.9 * free.predicted_cycles,
+        "{} {}",
+        dear.predicted_cycles,
+        free.predicted_cycles
+    );
+    assert!(dear.predicted_bytes <= budget && dear.predicted_bytes > budget * 9 / 10);
+    let more_lost = (dear.importance_removed - free.importance_removed) / free.importance_total;
+    assert!((0.0..0.05).contains(&more_lost), "{more_lost}");
+    assert!(dear.bound <= free.importance_removed, "worth is no limit: {}", dear.bound);
+    assert!(dear.layers.iter().all(|l| l.reason != Reason::PricedOutByLatency));
+}
+
+#[test]
 fn all_limits_hold_together() {
     let graph = network(&[16, 32, 48]);
     let dense = size(&graph, &Masks::new());

@@ -10,7 +10,7 @@ use super::explain;
 use super::plan::take;
 use super::qat::quantized;
 use super::tune::Tuned;
-use super::{Job, RunDir, host};
+use super::{Job, Objective, RunDir, host};
 use crate::inspect::{ram_points, storage_name};
 use crate::model::pack_int8;
 use crate::{Error, describe, files, int8, onnx};
@@ -31,7 +31,7 @@ pub fn quantize_and_pack(
 /// The package with the storage form of each layer that is fastest on the core asked for, where flash and RAM allow it and
 /// the method is one that the package stores; `None` to keep the smallest one.
 fn fast(job: &Job, graph: &Graph, smallest: &PackResult) -> Result<Option<PackResult>, Error> {
-    if !job.request.scheduler.has_package() || job.target.clock_hz.is_none() {
+    if !job.request.scheduler.has_package() || job.budgets.objective() == Objective::Flash {
         return Ok(None);
     }
     let shapes = layer_shapes(graph);

@@ -15,6 +15,9 @@ const MOST_ATTEMPTS: usize = 7;
 /// A plan that leaves less than one part in so many of the flash unused is good enough.
 const SLACK: usize = 200;
 
+/// What time is worth where it has no limit; see [`Options::time_worth`].
+const TIME_WORTH: f64 = 0.3;
+
 /// A plan and what its applied result takes.
 pub struct Fitting {
     pub plan: PrunePlan,
@@ -113,13 +116,15 @@ fn schedule(
         filterlets: request.units.filterlets,
         filters: request.units.filters,
         dense_rest: dense_rest.map(|n| n as u64),
+        time_worth: TIME_WORTH,
         importance_threshold: request.importance_threshold.map(|share| in_one_round(job, share)),
         ..Options::default()
     };
     let timer = |graph: &Graph| timed(graph, &job.costs, job.target.core);
     let limits = Limits { ram: asked.ram.map(|n| n as u64), cycles: asked.cycles };
-    // Annealing makes time small whether it has a budget or not.
-    let times = limits.cycles.is_some() || matches!(options.method, Method::Anneal { .. });
+    // These two make time small whether it has a budget or not.
+    let times =
+        limits.cycles.is_some() || matches!(options.method, Method::Lagrangian | Method::Anneal { .. });
     dtmm_prune::schedule(&Request {
         graph: &before.graph,
         importance,
