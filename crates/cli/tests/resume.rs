@@ -38,7 +38,7 @@ fn a_killed_run_ends_with_the_same_package_for_any_thread_count() {
     let start = Instant::now();
     let report = json(folder.path(), &compress(model, "whole", "1"));
     let whole = start.elapsed();
-    assert_eq!(report["trials"].as_array().unwrap().len(), 2, "{}", report["trials"]);
+    assert_eq!(report["trials"].as_array().unwrap().len(), 3, "{}", report["trials"]);
     let reference = package(folder.path(), "whole");
 
     let mut kills = 0;

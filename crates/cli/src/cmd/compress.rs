@@ -31,11 +31,12 @@ pub struct Cmd {
     /// more than 0.5 points of accuracy on held-out samples
     #[arg(long, value_name = "N")]
     qat_epochs: Option<usize>,
-    /// Highest learning rate of fine-tuning; chosen by the model when left out
+    /// Highest learning rate of fine-tuning; without the flag the highest to which a third of it is not clearly better in
+    /// short trials, which count as epochs
     #[arg(long, value_name = "F")]
     lr: Option<f32>,
-    /// Rounds of gradual pruning
-    #[arg(long, default_value_t = 4, value_name = "N")]
+    /// Rounds of pruning, each with its part of the epochs; more than one cuts little by little
+    #[arg(long, default_value_t = 1, value_name = "N")]
     rounds: usize,
     /// What decides which weights go: lamp (layer-adaptive magnitude of the units), l1 (magnitude over the layer's mean), taylor
     /// (|w g|, mean gradient), fisher (w^2 g^2), factored-fisher, chip (independence of feature maps, for filter-only)

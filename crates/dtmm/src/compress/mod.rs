@@ -19,6 +19,7 @@ mod shared;
 mod smallest;
 mod sweep;
 mod teacher;
+mod trials;
 mod tune;
 mod units;
 

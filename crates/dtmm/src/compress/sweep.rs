@@ -2,8 +2,8 @@
 
 use dtmm_report::CompareReport;
 
-use super::channel_cut::{Chosen, chosen};
 use super::rounds::Round;
+use super::trials::{Chosen, chosen};
 use super::tune::{Step, step, untouched};
 use super::{CompressRequest, Shared, finish, prepare};
 use crate::compare::row;
@@ -31,14 +31,14 @@ pub fn sweep(
         rows: vec![],
     };
     let mut tuned = untouched(&job, &mut run)?;
-    let Chosen { cut, trials, .. } = chosen(&job, &mut run, &tuned, &end)?;
-    tuned.trials = trials;
+    let Chosen { way, .. } = chosen(&job, &mut run, &mut tuned, &end)?;
     for number in 1..=points {
         let target = end.towards(&job.unpruned, number as f64 / points as f64);
         let round = Round { target, epochs: request.epochs };
         progress.note(&format!("point {number} of {points}"));
-        let dense_rest = cut.dense_rest(&job, &target);
-        tuned = step(&job, &mut run, &tuned, Step { round: &round, dense_rest, number, last: true })?;
+        let dense_rest = way.cut.dense_rest(&job, &target);
+        tuned =
+            step(&job, &mut run, &tuned, Step { round: &round, dense_rest, lr: way.lr, number, last: true })?;
         job.ceilings = target;
         job.output = request.output.join(format!("point-{number}"));
         let point = run.scoped(&format!("point-{number}-"), |run| finish(&job, run, &tuned))?;

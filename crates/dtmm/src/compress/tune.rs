@@ -7,11 +7,11 @@ use dtmm_train::{Distillation, FitOptions, Loss, Optimizer, Schedule};
 use serde::{Deserialize, Serialize};
 
 use super::budgets::Ceilings;
-use super::channel_cut::{Chosen, chosen};
 use super::importance::importance;
 use super::plan::{Fitting, apply, fitting_plan};
 use super::rounds::{Round, rounds};
 use super::shared::once;
+use super::trials::{Chosen, chosen};
 use super::{Job, RunDir};
 use crate::fitting::{self, Follow};
 use crate::train::augmentation;
@@ -21,8 +21,9 @@ use crate::{Error, float};
 /// Softening of the teacher's answers, and their weight against the labels.
 const TEMPERATURE: f32 = 3.0;
 const TEACHER_SHARE: f32 = 0.7;
-/// Highest learning rates of fine-tuning: SGD where batch norm keeps activations in range, Adam elsewhere.
-const LR_WITH_BATCH_NORM: f32 = 0.03;
+/// Highest learning rates of fine-tuning, unless trials find them too high: SGD where batch norm keeps activations in
+/// range, Adam elsewhere.
+const LR_WITH_BATCH_NORM: f32 = 0.015;
 const LR_WITHOUT: f32 = 1e-3;
 const WEIGHT_DECAY: f32 = 1e-4;
 
@@ -74,16 +75,15 @@ pub fn untouched(job: &Job, run: &mut RunDir) -> Result<Tuned, Error> {
 /// Prunes down to `target` in rounds, from the model before any pruning.
 pub fn prune_and_tune(job: &Job, run: &mut RunDir, target: &Ceilings) -> Result<Tuned, Error> {
     let mut tuned = untouched(job, run)?;
-    let Chosen { cut, epochs, trials } = chosen(job, run, &tuned, target)?;
-    tuned.trials = trials;
-    let dense_rest = cut.dense_rest(job, target);
+    let Chosen { way, epochs } = chosen(job, run, &mut tuned, target)?;
+    let dense_rest = way.cut.dense_rest(job, target);
     let mut all = rounds(&job.unpruned, target, job.request.rounds, epochs);
     // Channels leave in the first round, however far the others have to go.
     all.iter_mut()
         .for_each(|round| round.target.flash = round.target.flash.into_iter().chain(dense_rest).min());
     for (k, round) in all.iter().enumerate() {
         let last = k + 1 == all.len();
-        tuned = step(job, run, &tuned, Step { round, dense_rest, number: k + 1, last })?;
+        tuned = step(job, run, &tuned, Step { round, dense_rest, lr: way.lr, number: k + 1, last })?;
     }
     Ok(tuned)
 }
@@ -94,6 +94,8 @@ pub struct Step<'a> {
     pub round: &'a Round,
     /// Package bytes that the channels which stay may take unpruned; `None`: as prices say.
     pub dense_rest: Option<usize>,
+    /// Highest learning rate.
+    pub lr: f32,
     /// Names the round's stages, from 1.
     pub number: usize,
     /// The rate runs down to nothing.
@@ -190,14 +192,22 @@ pub fn distillation(job: &Job) -> Distillation {
     Distillation { teacher: job.teacher.clone(), temperature: TEMPERATURE, alpha: TEACHER_SHARE }
 }
 
+fn has_batch_norm(graph: &Graph) -> bool {
+    graph.nodes.iter().any(|n| matches!(n.op, Op::BatchNorm { .. }))
+}
+
+/// The highest learning rate to begin with.
+pub fn learning_rate(job: &Job, graph: &Graph) -> f32 {
+    job.request.lr.unwrap_or(if has_batch_norm(graph) { LR_WITH_BATCH_NORM } else { LR_WITHOUT })
+}
+
 /// How a round trains.
 pub fn options(
     job: &Job,
     (graph, masks): (&Graph, &Masks),
     (step, checkpoint): (&Step, Option<&std::path::Path>),
 ) -> FitOptions {
-    let batch_norm = graph.nodes.iter().any(|n| matches!(n.op, Op::BatchNorm { .. }));
-    let optimizer = if batch_norm {
+    let optimizer = if has_batch_norm(graph) {
         Optimizer::Sgd { momentum: 0.9, nesterov: true }
     } else {
         Optimizer::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
@@ -207,7 +217,7 @@ pub fn options(
     FitOptions {
         epochs: step.round.epochs,
         batch: job.request.batch,
-        lr: job.request.lr.unwrap_or(if batch_norm { LR_WITH_BATCH_NORM } else { LR_WITHOUT }),
+        lr: step.lr,
         schedule: Schedule::Cosine { warmup: 0.05, final_fraction },
         optimizer,
         weight_decay: WEIGHT_DECAY,

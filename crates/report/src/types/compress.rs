@@ -159,11 +159,13 @@ pub struct RoundRow {
     pub validation_accuracy: f64,
 }
 
-/// One way to cut, tried before the first round.
+/// One way to cut and train, tried before the first round.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrialRow {
-    /// Share of the cut that whole channels make, 0..=1, in logarithm.
-    pub channel_cut: f64,
+    /// How much of the cut whole channels make: a share in logarithm, or `price`; `None` for methods that do not choose.
+    pub channel_cut: Option<String>,
+    /// Highest learning rate.
+    pub learning_rate: f64,
     /// Fine-tuning steps.
     pub steps: usize,
     /// Accuracy on the held-out validation samples after them.
