@@ -49,8 +49,20 @@ pub(crate) struct Limit {
     pub bytes: f64,
     /// Infinite without a limit.
     pub cycles: f64,
-    /// The least price of a cycle, in prices of a byte.
-    pub cycle_worth: f64,
+    pub pace: PricedPace,
+}
+
+/// Cycles to keep to where that is cheap.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PricedPace {
+    /// Infinite without a pace.
+    pub cycles: f64,
+    /// The most that a cycle is worth for it, in prices of a byte.
+    pub worth: f64,
+}
+
+impl PricedPace {
+    pub const NONE: PricedPace = PricedPace { cycles: f64::INFINITY, worth: 0.0 };
 }
 
 /// The elements of units that no [`UnitKind`] can enumerate: `per_unit` of them for each unit.
@@ -269,7 +281,7 @@ impl LayerChoices {
 /// The prices at which the layers' best choices keep the limit, and the best dual bound met on the way.
 pub(crate) fn solve(layers: &[LayerChoices], limit: Limit) -> (Prices, f64) {
     let top = layers.iter().map(|l| l.total).sum::<f64>().max(f64::MIN_POSITIVE);
-    let mut search = Search { layers, limit, top, bound: 0.0 };
+    let mut search = Search { layers, limit, worth: 0.0, top, bound: 0.0 };
     let prices = search.prices();
     (prices, search.bound)
 }
@@ -278,6 +290,8 @@ pub(crate) fn solve(layers: &[LayerChoices], limit: Limit) -> (Prices, f64) {
 struct Search<'a> {
     layers: &'a [LayerChoices],
     limit: Limit,
+    /// The least price of a cycle, in prices of a byte.
+    worth: f64,
     /// A price that no byte or cycle is worth.
     top: f64,
     bound: f64,
@@ -285,6 +299,7 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn prices(&mut self) -> Prices {
+        self.worth = self.least_worth();
         let flash_only = self.flash_prices(0.0);
         if self.limit.cycles.is_infinite() || self.take(flash_only).1 <= self.limit.cycles {
             return flash_only;
@@ -296,9 +311,31 @@ impl Search<'_> {
         self.flash_prices(cycle)
     }
 
+    /// What a cycle has to be worth to keep the pace, or the most that it may be worth.
+    fn least_worth(&mut self) -> f64 {
+        // To a part in 64.
+        const BISECTIONS: usize = 6;
+        let pace = self.limit.pace;
+        if pace.worth == 0.0 || self.keeps_pace(0.0) {
+            return 0.0;
+        }
+        let (mut low, mut high) = (0.0, pace.worth);
+        for _ in 0..BISECTIONS {
+            let middle = (low + high) / 2.0;
+            if self.keeps_pace(middle) { high = middle } else { low = middle }
+        }
+        high
+    }
+
+    fn keeps_pace(&mut self, worth: f64) -> bool {
+        self.worth = worth;
+        let prices = self.flash_prices(0.0);
+        self.take(prices).1 <= self.limit.pace.cycles
+    }
+
     /// The least price of a byte at which the bytes fit when a cycle costs at least `cycle`.
     fn flash_prices(&mut self, cycle: f64) -> Prices {
-        let worth = self.limit.cycle_worth;
+        let worth = self.worth;
         let at = |byte: f64| Prices { byte, cycle: cycle.max(worth * byte) };
         let fits = |search: &mut Self, byte| search.take(at(byte)).0 <= search.limit.bytes;
         at(if fits(self, 0.0) { 0.0 } else { self.least_price(fits) })
@@ -416,7 +453,7 @@ mod tests {
             for budget in [8.0, 11.0, 14.0, 18.0, 24.0] {
                 let optimum = exhaustive(&layers, budget);
                 let (prices, bound) =
-                    solve(&layers, Limit { bytes: budget, cycles: f64::INFINITY, cycle_worth: 0.0 });
+                    solve(&layers, Limit { bytes: budget, cycles: f64::INFINITY, pace: PricedPace::NONE });
                 assert!(bound <= optimum + 1e-9, "seed {seed} budget {budget}: {bound} > {optimum}");
                 assert!(optimum - bound <= 0.25 * total, "seed {seed} budget {budget}: loose bound");
                 let bytes: f64 = layers.iter().map(|l| l.bytes_of(l.best(prices))).sum();
@@ -428,7 +465,8 @@ mod tests {
     #[test]
     fn a_free_budget_keeps_everything() {
         let layers = [layer(2, 6, 1)];
-        let (prices, bound) = solve(&layers, Limit { bytes: 12.0, cycles: f64::INFINITY, cycle_worth: 0.0 });
+        let (prices, bound) =
+            solve(&layers, Limit { bytes: 12.0, cycles: f64::INFINITY, pace: PricedPace::NONE });
         assert_eq!((prices, bound), (Prices::default(), 0.0));
         assert_eq!(layers[0].forms[layers[0].best(prices).form].kind, UnitKind::Dense);
     }
@@ -447,7 +485,7 @@ mod tests {
         for seed in 0..6 {
             let layers = [timed(layer(4, 8, seed)), timed(layer(6, 6, seed + 9))];
             for (bytes, cycles) in [(60.0, 40.0), (40.0, 60.0), (30.0, 30.0)] {
-                let (prices, bound) = solve(&layers, Limit { bytes, cycles, cycle_worth: 0.0 });
+                let (prices, bound) = solve(&layers, Limit { bytes, cycles, pace: PricedPace::NONE });
                 let (mut b, mut c, mut lost) = (0.0, 0.0, 0.0);
                 for l in &layers {
                     let choice = l.best(prices);
@@ -456,7 +494,7 @@ mod tests {
                     lost += l.total - l.forms[choice.form].kept[choice.count];
                 }
                 assert!(b <= bytes && c <= cycles, "seed {seed}: {b} bytes, {c} cycles");
-                let alone = solve(&layers, Limit { bytes, cycles: f64::INFINITY, cycle_worth: 0.0 }).1;
+                let alone = solve(&layers, Limit { bytes, cycles: f64::INFINITY, pace: PricedPace::NONE }).1;
                 assert!(bound >= alone - 1e-9 && bound <= lost + 1e-9, "seed {seed}: {alone} {bound} {lost}");
             }
         }

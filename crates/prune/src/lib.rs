@@ -38,6 +38,6 @@ pub use limits::{
 pub use method::Method;
 pub use permute::permute;
 pub use plan::{Index, LayerPlan, PrunePlan, Reason};
-pub use schedule::{Options, PackageSize, Request, ScheduleError, Sizer, schedule};
+pub use schedule::{Options, Pace, PackageSize, Request, ScheduleError, Sizer, schedule};
 pub use stored::{StoredLayer, stored};
 pub use units::{PrunableLayer, UnitKind, WeightLayout, prunable_layers};

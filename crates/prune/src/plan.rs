@@ -32,7 +32,7 @@ pub struct PrunePlan {
     pub bound: f64,
     /// Importance per byte below which units were pruned: the price of a byte.
     pub price: f64,
-    /// The price of a cycle: more than [`Options::time_worth`](crate::Options::time_worth) says where latency binds, 0 when nothing measured time.
+    /// The price of a cycle; 0 when neither a limit nor the pace binds.
     pub cycle_price: f64,
     /// Cycles of the unpruned model; 0 when nothing measured them.
     pub cycles_before: f64,

@@ -2,7 +2,7 @@
 
 use dtmm_graph::Masks;
 
-use crate::knapsack::{Choice, Form, LayerChoices, LayerInput, Limit, Prices, solve};
+use crate::knapsack::{Choice, Form, LayerChoices, LayerInput, Limit, PricedPace, Prices, solve};
 use crate::limits::LayerCycles;
 use crate::method::Method;
 use crate::plan::Index;
@@ -32,8 +32,7 @@ pub(crate) struct Problem<'a> {
     pub budget: u64,
     /// Cycles of one inference; infinite without a limit.
     pub cycle_limit: f64,
-    /// What a cycle is worth at least, in bytes.
-    pub cycle_worth: f64,
+    pace: PricedPace,
     bytes: Bytes,
     /// Package bytes of the dense model but for its weights. (Masks of earlier rounds hold for [`Problem::dense`], too,
     /// which says nothing about what lies beside the weights.)
@@ -72,7 +71,10 @@ impl<'a> Problem<'a> {
         let cycle_limit = request.device.limits.cycles.unwrap_or(f64::INFINITY);
         let (budget, other_cycles) = (request.budget, cycles.other);
         let time = other_cycles + layer_cycles.iter().map(|l| l.dense).sum::<f64>();
-        let cycle_worth = if time > 0.0 { options.time_worth * weights / time } else { 0.0 };
+        let pace = options.pace.filter(|_| time > 0.0).map_or(PricedPace::NONE, |pace| PricedPace {
+            cycles: pace.cycles,
+            worth: pace.worth * weights / time,
+        });
         Ok(Problem {
             state,
             inputs,
@@ -80,7 +82,7 @@ impl<'a> Problem<'a> {
             protected,
             budget,
             cycle_limit,
-            cycle_worth,
+            pace,
             bytes,
             beside_weights,
             other_cycles,
@@ -120,7 +122,7 @@ impl<'a> Problem<'a> {
         Limit {
             bytes: self.budget as f64 - overhead,
             cycles: self.cycle_limit - self.other_cycles,
-            cycle_worth: self.cycle_worth,
+            pace: PricedPace { cycles: self.pace.cycles - self.other_cycles, ..self.pace },
         }
     }
 
@@ -135,8 +137,8 @@ impl<'a> Problem<'a> {
     pub fn bound(&self, layers: &[LayerChoices]) -> f64 {
         // The dense package lists all there is, but may pad each layer; a bound must not count the padding as needed.
         let padding = ALIGNMENT * (layers.len() + 4) as f64;
-        // Nor what a cycle is worth: that is no limit.
-        solve(layers, Limit { cycle_worth: 0.0, ..self.limit(self.beside_weights - padding) }).1
+        // Nor the pace: that is no limit.
+        solve(layers, Limit { pace: PricedPace::NONE, ..self.limit(self.beside_weights - padding) }).1
     }
 
     /// The least importance removed within the exact budget; `None` when not even the smallest solution fits.

@@ -48,10 +48,8 @@ pub struct Options {
     /// For [`Method::Lagrangian`]: before any unit is chosen, the least important channels per byte leave until the rest,
     /// unpruned, takes this many package bytes; `None`: channels leave where they are not worth their price.
     pub dense_rest: Option<u64>,
-    /// For [`Method::Lagrangian`]: what the time of the unpruned layers is worth at least, in parts of what their weights'
-    /// bytes are worth. A little keeps layers dense whose runs would save few bytes and take long. Needs
-    /// [`Device::timer`].
-    pub time_worth: f64,
+    /// For [`Method::Lagrangian`]: cycles to keep to where no limit is tighter. Needs [`Device::timer`].
+    pub pace: Option<Pace>,
     /// For [`Method::Anneal`]: the largest share of the importance that may go, 0..=1; `None`: the least with which the
     /// budgets can be kept.
     pub importance_threshold: Option<f64>,
@@ -61,6 +59,16 @@ pub struct Options {
     pub protect_first: bool,
     /// The last layer stays as it is.
     pub protect_last: bool,
+}
+
+/// Cycles that a plan keeps to as long as that is cheap. Layers that keep most of their weights then stay dense: their
+/// runs would save few bytes and take long.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pace {
+    /// Cycles of one inference.
+    pub cycles: f64,
+    /// The most that the time of the layers with all weights may be worth for it, in parts of what their bytes are worth.
+    pub worth: f64,
 }
 
 impl Default for Options {
@@ -74,7 +82,7 @@ impl Default for Options {
             min_channels: 0.1,
             reader_share: 1.0,
             dense_rest: None,
-            time_worth: 0.0,
+            pace: None,
             importance_threshold: None,
             protect: vec![],
             protect_first: false,
@@ -530,14 +538,13 @@ fn reason(problem: &Problem, solution: &Solution, i: usize, row: &PrunableLayer)
     let form = &layer.forms[choice.form];
     let Prices { byte, cycle } = solution.prices;
     let (bytes, cycles) = (finite(byte), finite(cycle) * form.time.per_byte);
-    let latency_binds = cycle > problem.cycle_worth * byte;
     match form.kind {
         UnitKind::Dense if layer.layout == row.layout && problem.protected[i] => Reason::Protected,
         UnitKind::Dense if layer.layout == row.layout => Reason::DenseIsCheapest,
         UnitKind::Dense if problem.state.for_ram => Reason::ChannelsRemovedForRam,
         UnitKind::Dense => Reason::ChannelsRemoved,
         _ if choice.count == form.least => Reason::LeastShare,
-        _ if latency_binds && cycles > bytes => Reason::PricedOutByLatency,
+        _ if problem.cycle_limit.is_finite() && cycles > bytes => Reason::PricedOutByLatency,
         _ => Reason::PricedOut,
     }
 }

@@ -5,7 +5,7 @@ mod common;
 use common::device::{all_cycles, arena, plan_after};
 use common::{network, size};
 use dtmm_graph::{Graph, Masks};
-use dtmm_prune::{Limits, Method, Options, PrunePlan, Reason, Resource, ScheduleError, apply};
+use dtmm_prune::{Limits, Method, Options, Pace, PrunePlan, Reason, Resource, ScheduleError, apply};
 
 fn plan(graph: &Graph, budget: u64, limits: Limits, method: Method) -> Result<PrunePlan, ScheduleError> {
     plan_after(graph, &Masks::new(), (budget, limits), &Options { method, ..Options::default() })
@@ -45,14 +45,15 @@ fn time_is_met_and_dense_layers_stay_dense_where_runs_would_be_slower() {
 }
 
 #[test]
-fn without_a_limit_time_is_worth_something_too() {
+fn a_plan_keeps_the_pace_where_that_is_cheap() {
     let graph = network(&[16, 32, 48]);
     let budget = size(&graph, &Masks::new()) / 2;
-    let plan = |time_worth| {
-        let options = Options { time_worth, ..Options::default() };
+    let pace = all_cycles(&graph);
+    let plan = |worth| {
+        let options = Options { pace: Some(Pace { cycles: pace, worth }), ..Options::default() };
         plan_after(&graph, &Masks::new(), (budget, Limits::default()), &options).unwrap()
     };
-    let [free, dear] = [0.0, 0.3].map(plan);
+    let [free, dear] = [0.0, 1.0].map(plan);
     assert!(
         dear.predicted_cycles < 0.9 * free.predicted_cycles,
         "{} {}",
@@ -62,7 +63,7 @@ fn without_a_limit_time_is_worth_something_too() {
     assert!(dear.predicted_bytes <= budget && dear.predicted_bytes > budget * 9 / 10);
     let more_lost = (dear.importance_removed - free.importance_removed) / free.importance_total;
     assert!((0.0..0.05).contains(&more_lost), "{more_lost}");
-    assert!(dear.bound <= free.importance_removed, "worth is no limit: {}", dear.bound);
+    assert!(dear.bound <= free.importance_removed, "the pace is no limit: {}", dear.bound);
     assert!(dear.layers.iter().all(|l| l.reason != Reason::PricedOutByLatency));
 }
 

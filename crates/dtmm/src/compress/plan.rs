@@ -2,7 +2,7 @@
 
 use dtmm_graph::{Graph, Masks};
 use dtmm_pack::SizeModel;
-use dtmm_prune::{Device, Importance, Limits, Method, Options, PackageSize, PrunePlan, Request};
+use dtmm_prune::{Device, Importance, Limits, Method, Options, Pace, PackageSize, PrunePlan, Request};
 
 use super::Job;
 use super::budgets::Ceilings;
@@ -15,8 +15,8 @@ const MOST_ATTEMPTS: usize = 7;
 /// A plan that leaves less than one part in so many of the flash unused is good enough.
 const SLACK: usize = 200;
 
-/// What time is worth where it has no limit; see [`Options::time_worth`].
-const TIME_WORTH: f64 = 0.3;
+/// What keeping the pace of the unpruned package may cost; see [`Pace::worth`].
+const PACE_WORTH: f64 = 0.5;
 
 /// A plan and what its applied result takes.
 pub struct Fitting {
@@ -27,7 +27,7 @@ pub struct Fitting {
 /// The plan that loses least and whose applied result keeps `target`; channels leave to `dense_rest` (package bytes,
 /// unpruned) first, where it says so. Physical removal can shift a layer's groups against
 /// the channels, or free more than a method's price list knows, so the applied graph is counted and the scheduler asked
-/// again for the difference.
+/// again for the difference. It is no slower than the unpruned package where that costs little.
 pub fn fitting_plan(
     job: &Job,
     before: &Tuned,
@@ -36,8 +36,10 @@ pub fn fitting_plan(
 ) -> Result<Fitting, Error> {
     let mut best: Option<Fitting> = None;
     let mut asked = *target;
+    let pace = job.unpruned.cycles.filter(|_| job.request.scheduler == Method::Lagrangian);
+    let mut asked_pace = pace;
     for _ in 0..MOST_ATTEMPTS {
-        let plan = match schedule(job, before, importance, (&asked, dense_rest)) {
+        let plan = match schedule(job, before, importance, (&asked, dense_rest, asked_pace)) {
             Ok(plan) => plan,
             Err(_) if best.as_ref().is_some_and(|b| excess(&b.taken, target) == 0.0) => break,
             Err(error) => return Err(error),
@@ -45,8 +47,11 @@ pub fn fitting_plan(
         let (graph, masks) = apply(job, before.graph.clone(), &plan)?;
         let taken = take(job, &graph, &masks)?;
         asked = corrected(&asked, &taken, target);
-        let done = excess(&taken, target) == 0.0 && !wastes_flash(&taken, target);
-        let worth = |f: &Fitting| (excess(&f.taken, target), f.plan.importance_removed);
+        let slower = |taken: &Ceilings| excess(taken, &Ceilings { cycles: pace, ..Ceilings::default() });
+        asked_pace = asked_pace.map(|cycles| cycles / (1.0 + slower(&taken)));
+        let kept = excess(&taken, target) == 0.0 && slower(&taken) < 0.01;
+        let done = kept && !wastes_flash(&taken, target);
+        let worth = |f: &Fitting| (excess(&f.taken, target), slower(&f.taken), f.plan.importance_removed);
         let fitting = Fitting { plan, taken };
         if best.as_ref().is_none_or(|b| worth(&fitting) < worth(b)) {
             best = Some(fitting);
@@ -107,7 +112,7 @@ fn schedule(
     job: &Job,
     before: &Tuned,
     importance: &Importance,
-    (asked, dense_rest): (&Ceilings, Option<usize>),
+    (asked, dense_rest, pace): (&Ceilings, Option<usize>, Option<f64>),
 ) -> Result<PrunePlan, Error> {
     let request = job.request;
     let options = Options {
@@ -116,7 +121,7 @@ fn schedule(
         filterlets: request.units.filterlets,
         filters: request.units.filters,
         dense_rest: dense_rest.map(|n| n as u64),
-        time_worth: TIME_WORTH,
+        pace: pace.map(|cycles| Pace { cycles, worth: PACE_WORTH }),
         importance_threshold: request.importance_threshold.map(|share| in_one_round(job, share)),
         ..Options::default()
     };

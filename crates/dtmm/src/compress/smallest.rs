@@ -33,7 +33,7 @@ pub fn smallest(
 ) -> Result<Tuned, Error> {
     let mut before = untouched(job, run)?;
     let floor = validation(job, &job.graph)? - largest_drop * MARGIN;
-    let Chosen { way, epochs } = chosen(job, run, &mut before, &probe(job, objective))?;
+    let Chosen { way, epochs, .. } = chosen(job, run, &mut before, (&probe(job, objective), false))?;
     let short = (epochs as f64 * STEP_SHARE).ceil() as usize;
     let (mut good, mut ceiling, mut good_rest) = (before, start(job, objective), None);
     let (mut cut, mut misses) = (FIRST_CUT, 0);
@@ -45,7 +45,12 @@ pub fn smallest(
         job.progress
             .note(&format!("step {number}: {} of what the last good model takes", dtmm_report::percent(cut)));
         let dense_rest = way.cut.dense_rest(job, &target);
-        match step(job, run, &good, Step { round: &round, dense_rest, lr: way.lr, number, last: false }) {
+        match step(
+            job,
+            run,
+            &good,
+            Step { round: &round, dense_rest, lr: way.lr, begun: None, number, last: false },
+        ) {
             Ok(next) if accuracy(&next) >= floor => {
                 ceiling = taken(&target, objective, &next);
                 (good, good_rest) = (next, dense_rest);
@@ -58,7 +63,8 @@ pub fn smallest(
         }
     }
     let rest = Round { target: ceiling, epochs: epochs - short.min(epochs) };
-    let last = Step { round: &rest, dense_rest: good_rest, lr: way.lr, number: number + 1, last: true };
+    let last =
+        Step { round: &rest, dense_rest: good_rest, lr: way.lr, begun: None, number: number + 1, last: true };
     step(job, run, &good, last)
 }
 

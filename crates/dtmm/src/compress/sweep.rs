@@ -31,14 +31,18 @@ pub fn sweep(
         rows: vec![],
     };
     let mut tuned = untouched(&job, &mut run)?;
-    let Chosen { way, .. } = chosen(&job, &mut run, &mut tuned, &end)?;
+    let Chosen { way, .. } = chosen(&job, &mut run, &mut tuned, (&end, false))?;
     for number in 1..=points {
         let target = end.towards(&job.unpruned, number as f64 / points as f64);
         let round = Round { target, epochs: request.epochs };
         progress.note(&format!("point {number} of {points}"));
         let dense_rest = way.cut.dense_rest(&job, &target);
-        tuned =
-            step(&job, &mut run, &tuned, Step { round: &round, dense_rest, lr: way.lr, number, last: true })?;
+        tuned = step(
+            &job,
+            &mut run,
+            &tuned,
+            Step { round: &round, dense_rest, lr: way.lr, begun: None, number, last: true },
+        )?;
         job.ceilings = target;
         job.output = request.output.join(format!("point-{number}"));
         let point = run.scoped(&format!("point-{number}-"), |run| finish(&job, run, &tuned))?;

@@ -5,6 +5,7 @@ use dtmm_graph::{Graph, Masks};
 use dtmm_prune::PrunePlan;
 use dtmm_report::TrialRow;
 use dtmm_train::TrainError;
+use serde::{Deserialize, Serialize};
 
 use super::budgets::Ceilings;
 use super::channel_cut::ChannelCut;
@@ -43,10 +44,31 @@ pub struct Way {
 pub struct Chosen {
     pub way: Way,
     pub epochs: usize,
+    /// Where the winner's steps have led; not with several rounds, whose first has another target.
+    pub begun: Option<Begun>,
 }
 
-/// What the request leaves open is chosen by short trials of one round to `target`, which the model then lists.
-pub fn chosen(job: &Job, run: &mut RunDir, tuned: &mut Tuned, target: &Ceilings) -> Result<Chosen, Error> {
+/// A plan whose result has been fine-tuned for a few steps.
+pub struct Begun {
+    plan: PrunePlan,
+    graph: Graph,
+}
+
+impl Begun {
+    /// What a round of this plan can go on from.
+    pub fn with(&self, plan: &PrunePlan) -> Option<&Graph> {
+        same(&self.plan, plan).then_some(&self.graph)
+    }
+}
+
+/// What the request leaves open is chosen by short trials of one round to `target`, which the model then lists. With
+/// `goes_on` the next round has that target, too, and the winner's steps are not lost.
+pub fn chosen(
+    job: &Job,
+    run: &mut RunDir,
+    tuned: &mut Tuned,
+    (target, goes_on): (&Ceilings, bool),
+) -> Result<Chosen, Error> {
     let request = job.request;
     let lr = learning_rate(job, &tuned.graph);
     let way = |cut| Way { cut, lr };
@@ -58,7 +80,8 @@ pub fn chosen(job: &Job, run: &mut RunDir, tuned: &mut Tuned, target: &Ceilings)
     let choose_cut = open_cut && request.chooses_channels() && cuts_flash && enough;
     let choose_rate = request.lr.is_none() && enough;
 
-    let mut trials = Trials { job, run, before: tuned, target, steps, plans: vec![], rows: vec![] };
+    let mut trials =
+        Trials { job, run, before: tuned, target, steps, plans: vec![], rows: vec![], graphs: vec![] };
     let mut best = way(match request.channel_cut {
         ChannelCut::Auto if choose_cut && trials.can(USUAL)? => USUAL,
         ChannelCut::Auto if choose_cut => ALL,
@@ -71,11 +94,11 @@ pub fn chosen(job: &Job, run: &mut RunDir, tuned: &mut Tuned, target: &Ceilings)
     if choose_cut {
         best = trials.cut(best)?;
     }
-    let rows = trials.rows;
-    let samples: usize = rows.iter().map(|t| t.steps * request.batch).sum();
-    tuned.trials = rows;
-    let epochs = request.epochs.saturating_sub(rounded(samples, job.train.len()));
-    Ok(Chosen { way: best, epochs })
+    let begun = if goes_on { trials.begun(best) } else { None };
+    tuned.trials = trials.rows;
+    let lost = tuned.trials.len() - usize::from(begun.is_some());
+    let epochs = request.epochs.saturating_sub(rounded(lost * steps * request.batch, job.train.len()));
+    Ok(Chosen { way: best, epochs, begun })
 }
 
 struct Trials<'a> {
@@ -87,6 +110,15 @@ struct Trials<'a> {
     steps: usize,
     plans: Vec<(ChannelCut, Option<PrunePlan>)>,
     rows: Vec<TrialRow>,
+    /// The result of each row.
+    graphs: Vec<Graph>,
+}
+
+/// What a trial found, and its model.
+#[derive(Serialize, Deserialize)]
+struct Tried {
+    accuracy: f64,
+    graph: Graph,
 }
 
 impl Trials<'_> {
@@ -119,7 +151,7 @@ impl Trials<'_> {
 
     fn same_plan(&self, a: ChannelCut, b: ChannelCut) -> bool {
         let of = |cut| self.plans.iter().find(|p| p.0 == cut).and_then(|p| p.1.as_ref());
-        a == b || of(a).zip(of(b)).is_some_and(|(a, b)| a.masks == b.masks && a.removed == b.removed)
+        a == b || of(a).zip(of(b)).is_some_and(|(a, b)| same(a, b))
     }
 
     /// The plan of one cut; `None` where the budgets cannot be kept.
@@ -145,15 +177,27 @@ impl Trials<'_> {
         let (job, before, steps) = (self.job, self.before, self.steps);
         let channel_cut = job.request.chooses_channels().then(|| way.cut.name());
         let learning_rate = readable(way.lr);
-        let same = |r: &&TrialRow| r.channel_cut == channel_cut && r.learning_rate == learning_rate;
-        if let Some(known) = self.rows.iter().find(same) {
-            return Ok(Some(known.validation_accuracy));
+        if let Some(known) = self.row(way) {
+            return Ok(Some(self.rows[known].validation_accuracy));
         }
         let Some(plan) = self.plan(way.cut)? else { return Ok(None) };
         let stage = format!("trial-{}-{learning_rate}", way.cut.name());
-        let validation_accuracy = self.run.stage(&stage, || tried(job, before, &plan, (way, steps)))?;
-        self.rows.push(TrialRow { channel_cut, learning_rate, steps, validation_accuracy });
-        Ok(Some(validation_accuracy))
+        let tried: Tried = self.run.stage(&stage, || tried(job, before, &plan, (way, steps)))?;
+        self.rows.push(TrialRow { channel_cut, learning_rate, steps, validation_accuracy: tried.accuracy });
+        self.graphs.push(tried.graph);
+        Ok(Some(tried.accuracy))
+    }
+
+    /// The trial of this way.
+    fn row(&self, way: Way) -> Option<usize> {
+        let cut = self.job.request.chooses_channels().then(|| way.cut.name());
+        self.rows.iter().position(|r| r.channel_cut == cut && r.learning_rate == readable(way.lr))
+    }
+
+    fn begun(&mut self, way: Way) -> Option<Begun> {
+        let graph = self.graphs.swap_remove(self.row(way)?);
+        let plan = self.plans.iter().find(|p| p.0 == way.cut)?.1.clone()?;
+        Some(Begun { plan, graph })
     }
 }
 
@@ -170,12 +214,16 @@ fn rounded(part: usize, whole: usize) -> usize {
     (part + whole / 2) / whole.max(1)
 }
 
-fn tried(job: &Job, before: &Tuned, plan: &PrunePlan, (way, steps): (Way, usize)) -> Result<f64, Error> {
+fn same(a: &PrunePlan, b: &PrunePlan) -> bool {
+    a.masks == b.masks && a.removed == b.removed
+}
+
+fn tried(job: &Job, before: &Tuned, plan: &PrunePlan, (way, steps): (Way, usize)) -> Result<Tried, Error> {
     let (graph, masks): (Graph, Masks) = apply(job, before.graph.clone(), plan)?;
     let samples = steps * job.request.batch;
     let train = job.train.take(samples.min(job.train.len()), job.request.seed);
     let round = Round { target: Ceilings::default(), epochs: rounded(samples, train.len()).max(1) };
-    let step = Step { round: &round, dense_rest: None, lr: way.lr, number: 0, last: true };
+    let step = Step { round: &round, dense_rest: None, lr: way.lr, begun: None, number: 0, last: true };
     let options = options(job, (&graph, &masks), (&step, None));
     let cut = if job.request.chooses_channels() {
         format!(", channel cut {}", way.cut.name())
@@ -184,12 +232,12 @@ fn tried(job: &Job, before: &Tuned, plan: &PrunePlan, (way, steps): (Way, usize)
     };
     let what = format!("trial, learning rate {}{cut}", way.lr);
     let mut follow = Follow::new(job.progress, &what, &options, train.len());
-    let accuracy = match dtmm_train::fit(&graph, &train, None, &options, &mut follow) {
-        Ok(fitted) => validation(job, &fitted.graph)?,
+    let tried = match dtmm_train::fit(&graph, &train, None, &options, &mut follow) {
+        Ok(fitted) => Tried { accuracy: validation(job, &fitted.graph)?, graph: fitted.graph },
         // As bad as can be; a lower rate may do.
-        Err(TrainError::Diverged { .. }) => 0.0,
+        Err(TrainError::Diverged { .. }) => Tried { accuracy: 0.0, graph },
         Err(source) => return Err(fitting::error(source, &job.graph.name, &job.request.output)),
     };
-    job.progress.end(&format!("validation {}", dtmm_report::percent(accuracy)));
-    Ok(accuracy)
+    job.progress.end(&format!("validation {}", dtmm_report::percent(tried.accuracy)));
+    Ok(tried)
 }

@@ -11,7 +11,7 @@ use super::importance::importance;
 use super::plan::{Fitting, apply, fitting_plan};
 use super::rounds::{Round, rounds};
 use super::shared::once;
-use super::trials::{Chosen, chosen};
+use super::trials::{Begun, Chosen, chosen};
 use super::{Job, RunDir};
 use crate::fitting::{self, Follow};
 use crate::train::augmentation;
@@ -75,7 +75,8 @@ pub fn untouched(job: &Job, run: &mut RunDir) -> Result<Tuned, Error> {
 /// Prunes down to `target` in rounds, from the model before any pruning.
 pub fn prune_and_tune(job: &Job, run: &mut RunDir, target: &Ceilings) -> Result<Tuned, Error> {
     let mut tuned = untouched(job, run)?;
-    let Chosen { way, epochs } = chosen(job, run, &mut tuned, target)?;
+    let one_round = job.request.rounds <= 1;
+    let Chosen { way, epochs, begun } = chosen(job, run, &mut tuned, (target, one_round))?;
     let dense_rest = way.cut.dense_rest(job, target);
     let mut all = rounds(&job.unpruned, target, job.request.rounds, epochs);
     // Channels leave in the first round, however far the others have to go.
@@ -83,7 +84,12 @@ pub fn prune_and_tune(job: &Job, run: &mut RunDir, target: &Ceilings) -> Result<
         .for_each(|round| round.target.flash = round.target.flash.into_iter().chain(dense_rest).min());
     for (k, round) in all.iter().enumerate() {
         let last = k + 1 == all.len();
-        tuned = step(job, run, &tuned, Step { round, dense_rest, lr: way.lr, number: k + 1, last })?;
+        tuned = step(
+            job,
+            run,
+            &tuned,
+            Step { round, dense_rest, lr: way.lr, begun: begun.as_ref(), number: k + 1, last },
+        )?;
     }
     Ok(tuned)
 }
@@ -96,6 +102,8 @@ pub struct Step<'a> {
     pub dense_rest: Option<usize>,
     /// Highest learning rate.
     pub lr: f32,
+    /// What a trial has begun, to go on from where the plan is the same.
+    pub begun: Option<&'a Begun>,
     /// Names the round's stages, from 1.
     pub number: usize,
     /// The rate runs down to nothing.
@@ -106,7 +114,8 @@ pub struct Step<'a> {
 pub fn step(job: &Job, run: &mut RunDir, before: &Tuned, step: Step) -> Result<Tuned, Error> {
     let number = step.number;
     let planned = run.stage(&format!("round-{number}-plan"), || prune(job, before, &step))?;
-    let (graph, masks) = apply(job, before.graph.clone(), &planned.plan)?;
+    let (pruned, masks) = apply(job, before.graph.clone(), &planned.plan)?;
+    let graph = step.begun.and_then(|begun| begun.with(&planned.plan)).cloned().unwrap_or(pruned);
     let checkpoint = run.file(&format!("round-{number}.checkpoint"));
     let state = run.stage(&format!("round-{number}"), || {
         fine_tune(job, before, (graph, masks, planned), &step, &checkpoint)
