@@ -245,8 +245,10 @@ fn lagrangian(request: &Request) -> Result<PrunePlan, ScheduleError> {
     {
         return Ok(plan);
     }
-    // Too many channels stayed for the least share of their units.
-    if let Some(plan) = only_channels(request, &in_ram)? {
+    // Too many channels stayed for the least share of their units. With limited time that was tried above.
+    if request.device.limits.cycles.is_none()
+        && let Some(plan) = only_channels(request, &in_ram)?
+    {
         return Ok(plan);
     }
     let tightest = tightest(request)?;
