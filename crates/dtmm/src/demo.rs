@@ -57,7 +57,7 @@ pub fn demo(request: &DemoRequest, progress: &dyn Progress) -> Result<CompressRe
             qat_epochs: None,
             teacher: None,
             lr: None,
-            rounds: 3,
+            rounds: 1,
             importance: ImportanceKind::Lamp,
             scheduler: Method::default(),
             units: Units::default(),
