@@ -7,7 +7,7 @@ use dtmm_graph::{Graph, TensorId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Distillation, ExecOptions, Executor, FitOptions, Loss, Mode, TrainError,
+    Distillation, ExecOptions, Executor, FitOptions, Keep, Loss, Mode, TrainError,
     batch::{Batches, shuffled},
     checkpoint::{Checkpoint, Snapshot, fingerprint},
     loss,
@@ -72,10 +72,10 @@ impl Observer for () {}
 /// The result of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fitted {
-    /// The graph of the epoch with the best validation accuracy; of the last one without validation.
+    /// The graph of the epoch that [`FitOptions::keep`] says.
     pub graph: Graph,
     /// Epoch, from 1, that `graph` comes from; 0 when no epoch was run.
-    pub best_epoch: usize,
+    pub kept_epoch: usize,
     /// All epochs in order.
     pub history: Vec<EpochRecord>,
 }
@@ -91,8 +91,7 @@ pub struct Evaluation {
     pub predictions: Vec<u32>,
 }
 
-/// Trains `graph` on `train`. The samples go through the graph's preprocessing; `validation` chooses the epoch whose
-/// graph is returned. The same arguments give the same bits, for any number of threads, interrupted and resumed or not.
+/// Trains `graph` on `train`. The samples go through the graph's preprocessing; `validation` is measured after each epoch. The same arguments give the same bits, for any number of threads, interrupted and resumed or not.
 ///
 /// # Errors
 /// Data or options that do not fit the graph, a checkpoint of another run, a loss that is not finite, interruption.
@@ -301,7 +300,8 @@ impl<'a> Run<'a> {
         self.state.current = self.executor.snapshot();
         let accuracy = |r: &EpochRecord| r.validation_accuracy.unwrap_or(f64::NEG_INFINITY);
         let top = self.state.history.iter().map(accuracy).fold(f64::NEG_INFINITY, f64::max);
-        if record.validation_accuracy.is_none() || accuracy(&record) > top {
+        let last = self.options.keep == Keep::Last || record.validation_accuracy.is_none();
+        if last || accuracy(&record) > top {
             self.state.best = Some((record.epoch, self.state.current.clone()));
         }
         self.state.moments.clone_from(&self.updater.moments);
@@ -318,12 +318,12 @@ impl<'a> Run<'a> {
 
     fn into_result(mut self, graph: &Graph) -> Fitted {
         let mut graph = graph.clone();
-        let best_epoch = self.state.best.as_ref().map_or(0, |b| b.0);
+        let kept_epoch = self.state.best.as_ref().map_or(0, |b| b.0);
         if let Some((_, best)) = &self.state.best {
             self.executor.restore(best);
         }
         self.executor.store(&mut graph);
-        Fitted { graph, best_epoch, history: self.state.history }
+        Fitted { graph, kept_epoch, history: self.state.history }
     }
 }
 

@@ -32,4 +32,4 @@ pub use exec::{ExecOptions, Executor, Mode};
 pub use fake_quant::FakeQuant;
 pub use fit::{EpochRecord, Evaluation, Fitted, Observer, Progress, evaluate, fit};
 pub use gradients::{GradientOptions, TensorValues, each_gradient, mean_gradients, mean_squared_gradients};
-pub use options::{Distillation, FitOptions, Loss, Optimizer, Schedule};
+pub use options::{Distillation, FitOptions, Keep, Loss, Optimizer, Schedule};

@@ -103,6 +103,18 @@ pub struct FitOptions {
     pub checkpoint: Option<PathBuf>,
     /// Stops after so many epochs without a better validation accuracy.
     pub early_stop: Option<usize>,
+    /// The epoch whose graph is returned.
+    pub keep: Keep,
+}
+
+/// Which of the epochs' graphs a training returns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Keep {
+    /// The one with the best validation accuracy; the last without validation.
+    #[default]
+    Best,
+    /// The last: where the rate runs down to nothing, differences in validation accuracy are mostly chance.
+    Last,
 }
 
 impl Default for FitOptions {
@@ -124,6 +136,7 @@ impl Default for FitOptions {
             threads: 0,
             checkpoint: None,
             early_stop: None,
+            keep: Keep::default(),
         }
     }
 }

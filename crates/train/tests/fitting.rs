@@ -3,7 +3,7 @@
 use dtmm_data::{Dataset, Samples};
 use dtmm_graph::{Graph, Masks};
 use dtmm_train::{
-    Augmentation, Distillation, EpochRecord, FitOptions, GradientOptions, Loss, Observer, Optimizer,
+    Augmentation, Distillation, EpochRecord, FitOptions, GradientOptions, Keep, Loss, Observer, Optimizer,
     Progress, Schedule, TrainError, arch, each_gradient, evaluate, fit, mean_gradients,
     mean_squared_gradients,
 };
@@ -52,7 +52,7 @@ fn learns_and_is_the_same_for_any_number_of_threads() {
     let two = with(2);
     let accuracy = evaluate(&two.graph, &test, 2).unwrap().accuracy;
     assert!(accuracy > 0.9, "accuracy {accuracy}");
-    let best = two.history[two.best_epoch - 1].validation_accuracy.unwrap();
+    let best = two.history[two.kept_epoch - 1].validation_accuracy.unwrap();
     assert_eq!(accuracy, best, "the best epoch's graph is returned");
     assert_eq!(two.graph, with(1).graph);
     assert_eq!(two.graph, with(3).graph);
@@ -88,7 +88,7 @@ fn an_interrupted_run_ends_as_if_it_had_not_been() {
         }
         let resumed = fit(&model(), &train, Some(&test), &kept, &mut ()).unwrap();
         assert_eq!(whole.graph, resumed.graph);
-        assert_eq!(whole.best_epoch, resumed.best_epoch);
+        assert_eq!(whole.kept_epoch, resumed.kept_epoch);
         let again = fit(&model(), &train, Some(&test), &kept, &mut StopAfter(0)).unwrap();
         assert_eq!(again.graph, whole.graph, "a finished run takes no step");
 
@@ -166,8 +166,16 @@ fn stops_early_when_validation_does_not_improve() {
     let mut count = Count(vec![]);
     let fitted = fit(&model(), &train, Some(&test), &options, &mut count).unwrap();
     assert!(fitted.history.len() < 30, "{} epochs", fitted.history.len());
-    assert_eq!(fitted.history.len(), fitted.best_epoch + 2);
+    assert_eq!(fitted.history.len(), fitted.kept_epoch + 2);
     assert_eq!(count.0, fitted.history);
+}
+
+#[test]
+fn the_last_epoch_is_kept_where_that_is_asked_for() {
+    let (train, test) = (waves(48, 0), waves(24, 50));
+    let options = |keep| FitOptions { epochs: 4, lr: 1e-9, keep, ..options() };
+    let kept = |keep| fit(&model(), &train, Some(&test), &options(keep), &mut ()).unwrap().kept_epoch;
+    assert_eq!((kept(Keep::Best), kept(Keep::Last)), (1, 4));
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use dtmm_graph::{Graph, Masks, Op, TensorId};
 use dtmm_quant::{Clipping, QuantOptions, Ranges};
 use dtmm_report::Quantization;
-use dtmm_train::{FakeQuant, FitOptions, Loss, Optimizer, Schedule};
+use dtmm_train::{FakeQuant, FitOptions, Keep, Loss, Optimizer, Schedule};
 use serde::{Deserialize, Serialize};
 
 use super::tune::{Tuned, distillation, validation};
@@ -112,6 +112,7 @@ fn train(
         threads: job.request.threads,
         checkpoint: Some(checkpoint.to_owned()),
         early_stop: None,
+        keep: Keep::Last,
     };
     let mut follow = Follow::new(job.progress, "quantisation-aware epochs", &options, job.train.len());
     let fitted = dtmm_train::fit(graph, &job.train, Some(&job.validation), &options, &mut follow)

@@ -3,7 +3,7 @@
 use dtmm_graph::{Graph, Masks, Op};
 use dtmm_prune::{PrunePlan, UnitKind};
 use dtmm_report::{EpochRow, RoundRow, TrialRow};
-use dtmm_train::{Distillation, FitOptions, Loss, Optimizer, Schedule};
+use dtmm_train::{Distillation, FitOptions, Keep, Loss, Optimizer, Schedule};
 use serde::{Deserialize, Serialize};
 
 use super::budgets::Ceilings;
@@ -238,6 +238,7 @@ pub fn options(
         threads: job.request.threads,
         checkpoint: checkpoint.map(std::path::Path::to_owned),
         early_stop: None,
+        keep: Keep::Last,
         fake_quant: None,
     }
 }
