@@ -23,7 +23,7 @@ const TEMPERATURE: f32 = 3.0;
 const TEACHER_SHARE: f32 = 0.7;
 /// Highest learning rates of fine-tuning, unless trials find them too high: SGD where batch norm keeps activations in
 /// range, Adam elsewhere.
-const LR_WITH_BATCH_NORM: f32 = 0.015;
+const LR_WITH_BATCH_NORM: f32 = 0.01;
 const LR_WITHOUT: f32 = 1e-3;
 const WEIGHT_DECAY: f32 = 1e-4;
 
