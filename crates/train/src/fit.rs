@@ -91,7 +91,8 @@ pub struct Evaluation {
     pub predictions: Vec<u32>,
 }
 
-/// Trains `graph` on `train`. The samples go through the graph's preprocessing; `validation` is measured after each epoch. The same arguments give the same bits, for any number of threads, interrupted and resumed or not.
+/// Trains `graph` on `train`. The samples go through the graph's preprocessing; `validation` is measured after
+/// each epoch. The same arguments give the same bits, for any number of threads, interrupted and resumed or not.
 ///
 /// # Errors
 /// Data or options that do not fit the graph, a checkpoint of another run, a loss that is not finite, interruption.
@@ -311,9 +312,16 @@ impl<'a> Run<'a> {
 
     /// True when no epoch was better for as long as the options allow.
     fn should_stop(&self) -> bool {
-        let best = self.state.best.as_ref().map_or(0, |b| b.0);
-        let since = self.state.history.len() - best;
-        self.options.early_stop.is_some_and(|n| since >= n && best > 0)
+        let Some(patience) = self.options.early_stop else { return false };
+        let accuracy = |r: &EpochRecord| r.validation_accuracy;
+        // Of equals the first, whichever epoch's graph is kept.
+        let best = self
+            .state
+            .history
+            .iter()
+            .filter(|r| accuracy(r).is_some())
+            .reduce(|best, r| if accuracy(r) > accuracy(best) { r } else { best });
+        best.is_some_and(|best| self.state.history.len() >= best.epoch + patience)
     }
 
     fn into_result(mut self, graph: &Graph) -> Fitted {

@@ -176,6 +176,8 @@ fn the_last_epoch_is_kept_where_that_is_asked_for() {
     let options = |keep| FitOptions { epochs: 4, lr: 1e-9, keep, ..options() };
     let kept = |keep| fit(&model(), &train, Some(&test), &options(keep), &mut ()).unwrap().kept_epoch;
     assert_eq!((kept(Keep::Best), kept(Keep::Last)), (1, 4));
+    let patient = FitOptions { early_stop: Some(2), ..options(Keep::Last) };
+    assert_eq!(fit(&model(), &train, Some(&test), &patient, &mut ()).unwrap().kept_epoch, 3);
 }
 
 #[test]

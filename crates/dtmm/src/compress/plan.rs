@@ -36,7 +36,9 @@ pub fn fitting_plan(
 ) -> Result<Fitting, Error> {
     let mut best: Option<Fitting> = None;
     let mut asked = *target;
-    let pace = job.unpruned.cycles.filter(|_| job.request.scheduler == Method::Lagrangian);
+    // A latency that the user gives, however long, says what time is worth.
+    let own_pace = job.request.scheduler == Method::Lagrangian && target.cycles.is_none();
+    let pace = job.unpruned.cycles.filter(|_| own_pace);
     let mut asked_pace = pace;
     for _ in 0..MOST_ATTEMPTS {
         let plan = match schedule(job, before, importance, (&asked, dense_rest, asked_pace)) {

@@ -210,7 +210,7 @@ pub struct CompressReport {
     pub total_weights: usize,
     /// One row for each layer of the package.
     pub layers: Vec<LayerRow>,
-    /// Cuts that were tried before the first round; more channels must win by two points, otherwise fewer leave.
+    /// Learning rates and cuts that were tried before the first round.
     #[serde(default)]
     pub trials: Vec<TrialRow>,
     /// Pruning rounds.
