@@ -273,6 +273,18 @@ pub fn share(text: &str) -> Result<f64, String> {
     share.ok_or_else(|| format!("'{text}' is no share: write a number from 0 to 1"))
 }
 
+/// A learning rate.
+pub fn rate(text: &str) -> Result<f32, String> {
+    let rate = text.trim().parse().ok().filter(|r: &f32| r.is_finite() && *r > 0.0);
+    rate.ok_or_else(|| format!("'{text}' is no learning rate: write a number above 0, such as 0.01"))
+}
+
+/// A number of which there is at least one.
+pub fn at_least_one(text: &str) -> Result<usize, String> {
+    let count = text.trim().parse().ok().filter(|n| *n > 0);
+    count.ok_or_else(|| format!("'{text}': write a whole number from 1"))
+}
+
 /// The name of a kind of importance.
 pub fn importance(text: &str) -> Result<ImportanceKind, String> {
     let known = || format!("the kinds are {}", ImportanceKind::names().collect::<Vec<_>>().join(", "));
@@ -301,6 +313,9 @@ mod tests {
         assert_eq!((clock("100M"), clock("16MHz"), clock("32000")), (Ok(1e8), Ok(1.6e7), Ok(32_000.0)));
         assert_eq!((points("1.5"), points("2pp")), (Ok(0.015), Ok(0.02)));
         assert!(time("50").is_err() && time("s").is_err() && clock("fast").is_err() && points("-1").is_err());
+        assert_eq!((rate("0.01"), at_least_one("3")), (Ok(0.01), Ok(3)));
+        assert!(["0", "-1", "NaN", "inf", "fast"].iter().all(|t| rate(t).is_err()));
+        assert!(["0", "-1", "1.5", "many"].iter().all(|t| at_least_one(t).is_err()));
         for wrong in ["", "x", "-1K", "0", "12 apples", "NaN", "infx"] {
             assert!(size(wrong).is_err(), "{wrong}");
         }

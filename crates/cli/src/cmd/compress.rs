@@ -33,10 +33,10 @@ pub struct Cmd {
     qat_epochs: Option<usize>,
     /// Highest learning rate of fine-tuning; without the flag 0.01 (0.001 where there is no batch norm), or a third of it, and once
     /// more, where that is clearly better in short trials, which count as epochs
-    #[arg(long, value_name = "F")]
+    #[arg(long, value_parser = args::rate, allow_hyphen_values = true, value_name = "F")]
     lr: Option<f32>,
     /// Rounds of pruning, each with its part of the epochs; more than one cuts little by little
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, value_parser = args::at_least_one, default_value_t = 1, value_name = "N")]
     rounds: usize,
     /// What decides which weights go: lamp (layer-adaptive magnitude of the units), l1 (magnitude over the layer's mean), taylor
     /// (|w g|, mean gradient), fisher (w^2 g^2), factored-fisher, chip (independence of feature maps, for filter-only)
