@@ -87,7 +87,7 @@ fn failed(error: CalibrateError, request: &CalibrateRequest) -> Error {
         }
         CalibrateError::Interrupted => {
             let path = request.measurements.as_ref().or(request.output.as_ref());
-            Error::Interrupted { path: path.cloned().unwrap_or_else(|| "no file".into()) }
+            Error::Interrupted { kept: path.cloned() }
         }
     }
 }

@@ -179,10 +179,10 @@ pub enum Error {
     #[error("report")]
     Report(#[from] dtmm_report::HtmlError),
     /// The user interrupted the work.
-    #[error("interrupted; finished stages are kept in {}", path.display())]
+    #[error("interrupted{}", kept.as_ref().map_or(String::new(), |path| format!("; finished stages are kept in {}", path.display())))]
     Interrupted {
-        /// Where they are kept.
-        path: PathBuf,
+        /// Where finished stages are kept; none where nothing is.
+        kept: Option<PathBuf>,
     },
     /// The thread pool could not be started.
     #[error("cannot start {threads} threads")]
@@ -226,7 +226,7 @@ impl Error {
             Error::Stage { path, .. } => {
                 format!("delete {} and start the same command again", path.display())
             }
-            Error::Interrupted { .. } => "start the same command again to go on".to_owned(),
+            Error::Interrupted { kept: Some(_) } => "start the same command again to go on".to_owned(),
             Error::Schedule { source: dtmm_prune::ScheduleError::Infeasible { budgets }, clock_hz, .. } => {
                 format!("feasible is {}", nearest(budgets, *clock_hz))
             }

@@ -85,7 +85,7 @@ pub(crate) fn epoch_rows(history: &[EpochRecord], before: usize) -> Vec<EpochRow
 /// The facade's error for a failed training whose state is kept in `kept`.
 pub(crate) fn error(source: TrainError, model: &str, kept: &Path) -> Error {
     match source {
-        TrainError::Interrupted { .. } => Error::Interrupted { path: kept.to_owned() },
+        TrainError::Interrupted { .. } => Error::Interrupted { kept: Some(kept.to_owned()) },
         source => Error::train(model, source),
     }
 }

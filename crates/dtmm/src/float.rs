@@ -13,7 +13,7 @@ const BATCH: usize = 64;
 /// Samples in one forward pass that keeps every activation.
 const CALIBRATION_BATCH: usize = 16;
 
-/// The class that `graph` answers for each sample.
+/// The class that `graph` answers for each sample; [`Error::Interrupted`] when the progress says so.
 pub(crate) fn answers(
     graph: &Graph,
     data: &Dataset,
@@ -25,6 +25,9 @@ pub(crate) fn answers(
     let mut executor = Executor::new(graph, ExecOptions { threads, keep_all: false }).map_err(fail)?;
     let mut answers = Vec::with_capacity(data.len());
     for start in (0..data.len()).step_by(BATCH) {
+        if progress.interrupted() {
+            return Err(Error::Interrupted { kept: None });
+        }
         let count = BATCH.min(data.len() - start);
         let x = inputs(data, start, count, input);
         let y = executor.forward(count, &[&x], Mode::Inference).map_err(fail)?;
@@ -116,4 +119,28 @@ pub(crate) fn followed(
     let accuracy = share_right(&answers()?, data);
     progress.end(&dtmm_report::percent(accuracy));
     Ok(accuracy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Asks to stop from the first step on.
+    struct Stop;
+
+    impl Progress for Stop {
+        fn interrupted(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn a_measurement_stops_when_it_is_told_to() {
+        let data = dtmm_data::demo::glyphs(0, 20, 10).test;
+        let graph = dtmm_train::arch::build("demo-cnn", data.shape, data.classes.len(), 1).unwrap();
+        let input = Preprocessing::identity();
+        assert_eq!(answers(&graph, &data, &input, 1, &crate::Silent).unwrap().len(), data.len());
+        let stopped = answers(&graph, &data, &input, 1, &Stop);
+        assert!(matches!(stopped, Err(Error::Interrupted { kept: None })), "{stopped:?}");
+    }
 }

@@ -12,7 +12,7 @@ use crate::{Error, Progress, float};
 /// Samples that one task runs with one session.
 const TASK: usize = 16;
 
-/// The class that the package answers for each sample.
+/// The class that the package answers for each sample; [`Error::Interrupted`] when the progress says so.
 pub(crate) fn answers(
     model: &HostModel,
     data: &Dataset,
@@ -21,18 +21,22 @@ pub(crate) fn answers(
     progress: &dyn Progress,
 ) -> Result<Vec<usize>, Error> {
     let done = AtomicU64::new(0);
-    let task = |start: usize| -> Result<Vec<usize>, PackError> {
-        let mut session = model.session()?;
+    let task = |start: usize| -> Result<Vec<usize>, Error> {
+        if progress.interrupted() {
+            return Err(Error::Interrupted { kept: None });
+        }
         let end = (start + TASK).min(data.len());
-        let answers = (start..end).map(|i| answer(&mut session, data, i, input)).collect();
+        let answers = model.session().and_then(|mut session| {
+            (start..end).map(|i| answer(&mut session, data, i, input)).collect::<Result<_, _>>()
+        });
         let before = done.fetch_add((end - start) as u64, Ordering::Relaxed);
         progress.advance(before + (end - start) as u64, "");
-        answers
+        answers.map_err(|source| Error::Pack { model: "package".into(), source })
     };
     let starts: Vec<usize> = (0..data.len()).step_by(TASK).collect();
-    let parts: Result<Vec<Vec<usize>>, PackError> =
+    let parts: Result<Vec<Vec<usize>>, Error> =
         pool(threads)?.install(|| starts.into_par_iter().map(task).collect());
-    Ok(parts.map_err(|source| Error::Pack { model: "package".into(), source })?.concat())
+    Ok(parts?.concat())
 }
 
 /// Share of right answers, with a progress bar.

@@ -60,7 +60,7 @@ impl RunDir {
                 .map_err(|source| Error::Stage { path: path.clone(), source })?
         } else {
             let start = Instant::now();
-            let value = compute()?;
+            let value = compute().map_err(|error| self.keeps(error))?;
             let stored = Stored { seconds: start.elapsed().as_secs_f64(), value };
             let bytes =
                 postcard::to_stdvec(&stored).map_err(|source| Error::Stage { path: path.clone(), source })?;
@@ -69,6 +69,14 @@ impl RunDir {
         };
         self.seconds += stored.seconds;
         Ok(stored.value)
+    }
+
+    /// An interruption says where the stages before it are.
+    fn keeps(&self, error: Error) -> Error {
+        match error {
+            Error::Interrupted { kept: None } => Error::Interrupted { kept: Some(self.folder.clone()) },
+            other => other,
+        }
     }
 
     /// A file in the run directory.
@@ -159,6 +167,14 @@ mod tests {
         let out = tempfile::tempdir().unwrap();
         std::fs::write(out.path().join("thesis.tex"), "x").unwrap();
         assert!(matches!(RunDir::open(out.path(), &json!({})), Err(Error::OutputTaken { .. })));
+    }
+
+    #[test]
+    fn an_interruption_says_where_the_stages_are() {
+        let out = tempfile::tempdir().unwrap();
+        let mut run = RunDir::open(out.path(), &json!({})).unwrap();
+        let error = run.stage("a", || Err::<u32, _>(Error::Interrupted { kept: None })).unwrap_err();
+        assert!(matches!(error, Error::Interrupted { kept: Some(path) } if path.starts_with(out.path())));
     }
 
     #[test]
