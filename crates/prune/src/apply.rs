@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::PrunePlan;
 use crate::channels::ChannelMap;
-use crate::compact::{gather, keep_some, remove_groups};
+use crate::compact::{gather, keep_some, remove_groups, whole_blocks};
 use crate::constants::constant_channels;
 use crate::storage::weight_bytes;
 
@@ -104,7 +104,7 @@ fn planned(map: &ChannelMap, plan: &PrunePlan) -> Result<Vec<bool>, ApplyError> 
             dead[group.ok_or(ApplyError::Filter { tensor: tensor.0, filter })?] = true;
         }
     }
-    keep_some(map, &mut dead, |_| 1, |_| 0.0);
+    keep_some(map, &mut dead, |_, _| 1, |_| 0.0);
     Ok(dead)
 }
 
@@ -145,7 +145,7 @@ fn removable(graph: &Graph, map: &ChannelMap) -> Vec<bool> {
             dead[group as usize] &= !used || folds;
         }
     }
-    keep_some(map, &mut dead, |_| 1, |_| 0.0);
+    keep_some(map, &mut dead, whole_blocks, |_| 0.0);
     dead
 }
 

@@ -39,19 +39,28 @@ pub(crate) fn gather<T: Copy>(values: &[T], from: &[u32]) -> Vec<T> {
     from.iter().filter_map(|&i| values.get(i as usize).copied()).collect()
 }
 
-/// Revives groups, those of the highest `worth` first, until every activation with `n` channels keeps `least(n)` of
-/// them, and one at the very least.
+/// Channels that the kernels take at once: fewer at the end of a pixel take a slow way, which can cost many times what the
+/// missing ones save.
+const BLOCK: usize = 4;
+
+/// `left` of `all` channels, or a few more that make whole blocks.
+pub(crate) fn whole_blocks(left: usize, all: usize) -> usize {
+    left.next_multiple_of(BLOCK).min(all)
+}
+
+/// Revives groups, those of the highest `worth` first, until every activation of which `left` of `all` channels are
+/// alive has `least(left, all)` of them, and one at the very least.
 pub(crate) fn keep_some(
     map: &ChannelMap,
     dead: &mut [bool],
-    least: impl Fn(usize) -> usize,
+    least: impl Fn(usize, usize) -> usize,
     worth: impl Fn(usize) -> f64,
 ) {
     loop {
         let mut revived = false;
         for of in &map.activations {
             let alive = of.iter().filter(|g| !dead[**g as usize]).count();
-            let missing = least(of.len()).max(1).min(of.len()).saturating_sub(alive);
+            let missing = least(alive, of.len()).max(1).min(of.len()).saturating_sub(alive);
             if missing == 0 {
                 continue;
             }
@@ -63,6 +72,20 @@ pub(crate) fn keep_some(
         if !revived {
             return;
         }
+    }
+}
+
+/// Takes the groups of least `loss` out of activations that have lost some channels, until what is left is whole blocks.
+/// Groups without a loss stay.
+pub(crate) fn shed_parts(map: &ChannelMap, dead: &mut [bool], loss: impl Fn(usize) -> Option<f64>) {
+    for of in &map.activations {
+        let alive: Vec<usize> = of.iter().map(|&g| g as usize).filter(|&g| !dead[g]).collect();
+        if alive.len() == of.len() || alive.len() < BLOCK {
+            continue;
+        }
+        let mut losses: Vec<(f64, usize)> = alive.iter().filter_map(|&g| Some((loss(g)?, g))).collect();
+        losses.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        losses.iter().take(alive.len() % BLOCK).for_each(|&(_, g)| dead[g] = true);
     }
 }
 

@@ -8,10 +8,13 @@ use crate::limits::{Device, Limits};
 use crate::reduced::Reduced;
 use crate::schedule::{Request, ScheduleError};
 
+/// Channels that are tried when what is left of the budget may hold one block of them more.
+const MOST_RETURNS: usize = 100;
+
 /// `whole` without the fewest, least important channels per byte (per cycle, where time is limited) that let the dense
 /// rest fit; `None` when even the least share of channels does not fit.
 pub(crate) fn filter_only(request: &Request, whole: &Reduced) -> Result<Option<Reduced>, ScheduleError> {
-    fewest(request, whole, |state| request.dense_fits(state))
+    fewest(request, whole, MOST_RETURNS, |state| request.dense_fits(state))
 }
 
 /// `whole` without the fewest, least important channels per byte that let the rest take at most `bytes` with every
@@ -23,12 +26,15 @@ pub(crate) fn narrow(
 ) -> Result<Option<Reduced>, ScheduleError> {
     let untimed = Device { limits: Limits { cycles: None, ..request.device.limits }, ..request.device };
     let request = Request { device: untimed, ..*request };
-    fewest(&request, whole, |state| Ok(request.size_of(&state.graph)?(&Masks::new()) <= bytes))
+    fewest(&request, whole, 0, |state| Ok(request.size_of(&state.graph)?(&Masks::new()) <= bytes))
 }
 
+/// Up to `returns` of the channels, the most important ones, come back one by one where the rest still fits: channels
+/// leave in blocks, and those of a large layer can leave room for a block of a small one.
 fn fewest(
     request: &Request,
     whole: &Reduced,
+    returns: usize,
     fits: impl Fn(&Reduced) -> Result<bool, ScheduleError>,
 ) -> Result<Option<Reduced>, ScheduleError> {
     if fits(whole)? {
@@ -39,17 +45,25 @@ fn fewest(
     let by_cycles = request.device.limits.cycles.is_some();
     let channels = Channels::new(&problem, &map, &problem.dense(), request.options);
     let ranking = channels.ranking(by_cycles);
-    let without = |n: usize| -> Result<Option<Reduced>, ScheduleError> {
-        let state = whole.without(&map, &channels.without(ranking[..n].iter().copied()))?;
+    let reduced = |dead: Vec<bool>| -> Result<Option<Reduced>, ScheduleError> {
+        let state = whole.without(&map, &dead)?;
         Ok(fits(&state)?.then_some(state))
     };
-    let Some(mut best) = without(ranking.len())? else { return Ok(None) };
+    let without = |n: usize| reduced(channels.without(ranking[..n].iter().copied()));
+    let Some(mut best) = without(ranking.len())? else { return reduced(channels.all()) };
     let (mut low, mut high) = (0, ranking.len());
     while high - low > 1 {
         let middle = (low + high) / 2;
         match without(middle)? {
             Some(state) => (high, best) = (middle, state),
             None => low = middle,
+        }
+    }
+    let mut gone = ranking[..high].to_vec();
+    for back in ranking[..high].iter().rev().take(returns) {
+        let fewer: Vec<usize> = gone.iter().copied().filter(|g| g != back).collect();
+        if let Some(state) = reduced(channels.without(fewer.iter().copied()))? {
+            (best, gone) = (state, fewer);
         }
     }
     Ok(Some(best))

@@ -1,7 +1,7 @@
 //! Which whole channels to take out at given prices of a byte and a cycle.
 
 use crate::channels::{ChannelMap, Role};
-use crate::compact::keep_some;
+use crate::compact::{keep_some, shed_parts, whole_blocks};
 use crate::knapsack::{Choice, Prices};
 use crate::problem::{Problem, Solution};
 use crate::schedule::Options;
@@ -74,7 +74,7 @@ impl<'p> Channels<'p> {
 
     /// Every group that may leave, but for the least share of each tensor.
     pub fn all(&self) -> Vec<bool> {
-        self.without((0..self.stakes.len()).filter(|&g| self.may_go(g)))
+        self.exactly_without((0..self.stakes.len()).filter(|&g| self.may_go(g)))
     }
 
     /// What bytes and cycles of a channel are worth.
@@ -102,13 +102,37 @@ impl<'p> Channels<'p> {
         groups
     }
 
-    /// These groups marked, but for the least share of each tensor.
+    /// These groups marked, but for the least share of each tensor and those that make whole blocks of what is left.
     pub fn without(&self, groups: impl IntoIterator<Item = usize>) -> Vec<bool> {
+        self.but_for(groups, |left, all| whole_blocks(left.max(self.least(all)), all))
+    }
+
+    /// These groups marked, but for the least share of each tensor.
+    pub fn exactly_without(&self, groups: impl IntoIterator<Item = usize>) -> Vec<bool> {
+        self.but_for(groups, |_, all| self.least(all))
+    }
+
+    /// These groups marked and those of least loss that make whole blocks of what is left, but for the least share of each
+    /// tensor.
+    pub fn amply_without(&self, groups: impl IntoIterator<Item = usize>) -> Vec<bool> {
+        let mut dead = self.exactly_without(groups);
+        let loss = |g: usize| self.may_go(g).then(|| self.net_loss(g));
+        shed_parts(self.map, &mut dead, loss);
+        self.exactly_without((0..dead.len()).filter(|&g| dead[g]))
+    }
+
+    fn least(&self, all: usize) -> usize {
+        (self.options.min_channels * all as f64).ceil() as usize
+    }
+
+    fn but_for(
+        &self,
+        groups: impl IntoIterator<Item = usize>,
+        least: impl Fn(usize, usize) -> usize,
+    ) -> Vec<bool> {
         let mut dead = vec![false; self.stakes.len()];
         groups.into_iter().for_each(|g| dead[g] = true);
-        let least = |n: usize| (self.options.min_channels * n as f64).ceil() as usize;
-        let worth = |g: usize| self.stakes[g].extra_loss(self.options.reader_share);
-        keep_some(self.map, &mut dead, least, worth);
+        keep_some(self.map, &mut dead, least, |g| self.stakes[g].extra_loss(self.options.reader_share));
         dead
     }
 }

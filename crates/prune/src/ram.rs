@@ -33,7 +33,7 @@ pub(crate) fn settle_ram(request: &Request, mut state: Reduced) -> Result<Option
         let solution = problem.estimate(problem.beside_weights);
         let channels = Channels::new(&problem, &map, &solution, request.options);
         let mut needs = Needs::of(&state.graph, &map, &arena, limit);
-        let dead = channels.without(needs.cover(|g| channels.may_go(g), |g| channels.net_loss(g)));
+        let dead = channels.amply_without(needs.cover(|g| channels.may_go(g), |g| channels.net_loss(g)));
         if !dead.contains(&true) {
             return Ok(None);
         }

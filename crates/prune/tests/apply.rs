@@ -208,40 +208,54 @@ fn a_removed_graph_has_nothing_left_to_remove() {
     }
 }
 
-/// One convolution with dead filters and non-zero bias, read by `tail`.
-fn dead_filters(padded_tail: bool) -> (Graph, Masks) {
+/// One convolution of 12 filters read by `tail`; filters 0 to 3 are dead but for a positive bias, the next `silent` have a
+/// negative one.
+fn dead_filters(padded_tail: bool, silent: usize) -> (Graph, Masks) {
     let mut n = Net::new(3);
     let x = n.b.input("x", [1, 6, 6, 2]);
-    let y = n.conv("head", x, 4, 3, true, RELU);
+    let y = n.conv("head", x, 12, 3, true, RELU);
     let y = n.conv("tail", y, 3, 3, padded_tail, NONE);
     let mut graph = n.b.finish(&[y]).unwrap();
     let layer = prunable_layers(&graph).remove(0);
     let bias = graph.tensor_mut(layer.bias.unwrap()).f32_data_mut().unwrap();
-    bias.copy_from_slice(&[0.7, -0.7, 0.3, 0.2]);
-    let mask = (0..layer.layout.len()).map(|e| e >= 2 * 18).collect();
+    bias.fill(0.3);
+    bias[..4].fill(0.7);
+    bias[4..4 + silent].fill(-0.7);
+    let mask = (0..layer.layout.len()).map(|e| e >= (4 + silent) * 18).collect();
     (graph, BTreeMap::from([(layer.weights, mask)]))
 }
 
 #[test]
 fn constants_fold_only_where_padding_cannot_tell() {
-    for (padded, filters) in [(false, 2), (true, 3)] {
-        let (graph, masks) = dead_filters(padded);
+    for (padded, filters) in [(false, 4), (true, 8)] {
+        let (graph, masks) = dead_filters(padded, 4);
         let before = masked(&graph, &masks);
         let (after, _) = apply(graph, &plan(masks)).unwrap();
-        // Filter 1 ends in ReLU(-0.7) = 0 and always goes; filter 0 is 0.7 and goes when nothing pads it.
+        // ReLU(-0.7) = 0 always goes; 0.7 goes when nothing pads it.
         assert_eq!(prunable_layers(&after)[0].layout.filters, filters);
         assert_same_outputs(&before, &after, &mut Random(9), 1e-5);
     }
 }
 
 #[test]
+fn dead_channels_stay_where_they_make_whole_blocks_of_four() {
+    for (silent, filters) in [(3, 12), (4, 8), (6, 8), (7, 8)] {
+        let (graph, masks) = dead_filters(true, silent);
+        let before = masked(&graph, &masks);
+        let (after, _) = apply(graph, &plan(masks)).unwrap();
+        assert_eq!(prunable_layers(&after)[0].layout.filters, filters, "{silent} silent filters");
+        assert_same_outputs(&before, &after, &mut Random(9), 1e-5);
+    }
+}
+
+#[test]
 fn planned_filters_leave_even_where_padding_sees_them() {
-    let (graph, masks) = dead_filters(true);
+    let (graph, masks) = dead_filters(true, 4);
     let weights = prunable_layers(&graph)[0].weights;
-    let removed = BTreeMap::from([(weights, vec![0, 1])]);
+    let removed = BTreeMap::from([(weights, (0..8).collect())]);
     let before = masked(&graph, &masks);
     let (after, masks) = apply(graph, &PrunePlan { removed, ..plan(masks) }).unwrap();
-    assert_eq!(prunable_layers(&after).iter().map(|l| l.layout.channels).collect::<Vec<_>>(), [2, 2]);
+    assert_eq!(prunable_layers(&after).iter().map(|l| l.layout.channels).collect::<Vec<_>>(), [2, 4]);
     assert!(masks.is_empty(), "what is left of the masks keeps everything");
     // Pixels that see no padding are unchanged.
     let x: Vec<f32> = Random(4).values(72);
@@ -329,7 +343,7 @@ fn a_flatten_gives_a_channel_one_column_per_pixel() {
 
 #[test]
 fn plans_of_other_graphs_are_refused() {
-    let (graph, masks) = dead_filters(true);
+    let (graph, masks) = dead_filters(true, 4);
     let weights = *masks.keys().next().unwrap();
     let short = Masks::from([(weights, vec![true; 3])]);
     assert!(matches!(apply(graph.clone(), &plan(short)), Err(ApplyError::Mask { found: 3, .. })));

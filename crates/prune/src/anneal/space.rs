@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 
 use super::{LEVELS, kept};
 use crate::channels::{ChannelMap, Role};
+use crate::compact::whole_blocks;
 use crate::limits::LayerCycles;
 use crate::plan::Index;
 use crate::problem::Problem;
 use crate::schedule::Options;
 use crate::storage::{FILTER_BYTES, unit_index_bytes};
 use crate::units::{UnitKind, WeightLayout};
+
+/// Channels of a cluster from which on whole blocks are left: of fewer, blocks would be too coarse a choice.
+const WIDE: usize = 64;
 
 /// The shares that go: α of each layer, β of each cluster, in steps of `1 / LEVELS`.
 #[derive(Clone, Debug, PartialEq)]
@@ -150,7 +154,10 @@ impl Space {
 
 impl Cluster {
     fn gone(&self, beta: usize) -> &[usize] {
-        &self.groups[..self.groups.len() - kept(self.groups.len(), beta)]
+        let all = self.groups.len();
+        let stay = kept(all, beta);
+        let stay = if all < WIDE { stay } else { whole_blocks(stay, all) };
+        &self.groups[..all - stay]
     }
 }
 
