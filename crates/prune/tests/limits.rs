@@ -5,7 +5,9 @@ mod common;
 use common::device::{all_cycles, arena, plan_after};
 use common::{network, size};
 use dtmm_graph::{Graph, Masks};
-use dtmm_prune::{Limits, Method, Options, Pace, PrunePlan, Reason, Resource, ScheduleError, apply};
+use dtmm_prune::{
+    Limits, Method, Options, Pace, PrunePlan, Reason, Resource, ScheduleError, apply, prunable_layers,
+};
 
 fn plan(graph: &Graph, budget: u64, limits: Limits, method: Method) -> Result<PrunePlan, ScheduleError> {
     plan_after(graph, &Masks::new(), (budget, limits), &Options { method, ..Options::default() })
@@ -78,6 +80,28 @@ fn all_limits_hold_together() {
     assert!(size(&after, &masks) <= dense / 3 && arena(&after).unwrap().bytes <= ram);
     assert!(plan.predicted_cycles <= all * 0.4);
     assert_eq!(plan, limited(dense / 3, Some(ram), Some(all * 0.4)).unwrap());
+}
+
+/// The kernels take input channels by fours.
+#[test]
+fn what_is_left_of_a_layer_s_channels_is_whole_blocks() {
+    let graph = network(&[16, 32, 48]);
+    let dense = size(&graph, &Masks::new());
+    let ram = Limits { ram: Some(arena(&graph).unwrap().bytes * 6 / 10), cycles: None };
+    for (method, dense_rest, limits) in [
+        (Method::Lagrangian, Some(dense * 6 / 10), Limits::default()),
+        (Method::Lagrangian, None, ram),
+        (Method::FilterOnly, None, Limits::default()),
+        (Method::FilterOnly, None, ram),
+    ] {
+        let options = Options { method, dense_rest, ..Options::default() };
+        let plan = plan_after(&graph, &Masks::new(), (dense * 4 / 10, limits), &options).unwrap();
+        let (after, _) = apply(graph.clone(), &plan).unwrap();
+        let filters: Vec<usize> = prunable_layers(&after).iter().map(|l| l.layout.filters).collect();
+        let inner = &filters[..filters.len() - 1];
+        assert!(inner.iter().all(|n| n.is_multiple_of(4)), "{method:?} {filters:?}");
+        assert!(inner.iter().zip([16, 32, 48]).any(|(n, all)| *n < all), "{method:?} {filters:?}");
+    }
 }
 
 #[test]

@@ -80,8 +80,7 @@ pub fn chosen(
     let choose_cut = open_cut && request.chooses_channels() && cuts_flash && enough;
     let choose_rate = request.lr.is_none() && enough;
 
-    let mut trials =
-        Trials { job, run, before: tuned, target, steps, plans: vec![], rows: vec![], graphs: vec![] };
+    let mut trials = Trials { job, run, before: tuned, target, steps, plans: vec![], done: vec![] };
     let mut best = way(match request.channel_cut {
         ChannelCut::Auto if choose_cut && trials.can(USUAL)? => USUAL,
         ChannelCut::Auto if choose_cut => ALL,
@@ -95,7 +94,7 @@ pub fn chosen(
         best = trials.cut(best)?;
     }
     let begun = if goes_on { trials.begun(best) } else { None };
-    tuned.trials = trials.rows;
+    tuned.trials = trials.done.into_iter().map(|d| d.row).collect();
     let lost = tuned.trials.len() - usize::from(begun.is_some());
     let epochs = request.epochs.saturating_sub(rounded(lost * steps * request.batch, job.train.len()));
     Ok(Chosen { way: best, epochs, begun })
@@ -109,9 +108,13 @@ struct Trials<'a> {
     /// Steps of each.
     steps: usize,
     plans: Vec<(ChannelCut, Option<PrunePlan>)>,
-    rows: Vec<TrialRow>,
-    /// The result of each row.
-    graphs: Vec<Graph>,
+    done: Vec<Done>,
+}
+
+/// A trial that was made, and where its steps have led.
+struct Done {
+    row: TrialRow,
+    graph: Graph,
 }
 
 /// What a trial found, and its model.
@@ -175,27 +178,31 @@ impl Trials<'_> {
     /// Validation accuracy after a few steps; `None` without a plan.
     fn accuracy(&mut self, way: Way) -> Result<Option<f64>, Error> {
         let (job, before, steps) = (self.job, self.before, self.steps);
-        let channel_cut = job.request.chooses_channels().then(|| way.cut.name());
-        let learning_rate = readable(way.lr);
-        if let Some(known) = self.row(way) {
-            return Ok(Some(self.rows[known].validation_accuracy));
+        if let Some(known) = self.done(way) {
+            return Ok(Some(known.row.validation_accuracy));
         }
         let Some(plan) = self.plan(way.cut)? else { return Ok(None) };
+        let (channel_cut, learning_rate) = self.name(way);
         let stage = format!("trial-{}-{learning_rate}", way.cut.name());
         let tried: Tried = self.run.stage(&stage, || tried(job, before, &plan, (way, steps)))?;
-        self.rows.push(TrialRow { channel_cut, learning_rate, steps, validation_accuracy: tried.accuracy });
-        self.graphs.push(tried.graph);
+        let row = TrialRow { channel_cut, learning_rate, steps, validation_accuracy: tried.accuracy };
+        self.done.push(Done { row, graph: tried.graph });
         Ok(Some(tried.accuracy))
     }
 
     /// The trial of this way.
-    fn row(&self, way: Way) -> Option<usize> {
-        let cut = self.job.request.chooses_channels().then(|| way.cut.name());
-        self.rows.iter().position(|r| r.channel_cut == cut && r.learning_rate == readable(way.lr))
+    fn done(&self, way: Way) -> Option<&Done> {
+        let (cut, lr) = self.name(way);
+        self.done.iter().find(|d| d.row.channel_cut == cut && d.row.learning_rate == lr)
     }
 
-    fn begun(&mut self, way: Way) -> Option<Begun> {
-        let graph = self.graphs.swap_remove(self.row(way)?);
+    /// The cut, where there is one to choose, and the rate, as a row has them.
+    fn name(&self, way: Way) -> (Option<String>, f64) {
+        (self.job.request.chooses_channels().then(|| way.cut.name()), readable(way.lr))
+    }
+
+    fn begun(&self, way: Way) -> Option<Begun> {
+        let graph = self.done(way)?.graph.clone();
         let plan = self.plans.iter().find(|p| p.0 == way.cut)?.1.clone()?;
         Some(Begun { plan, graph })
     }
