@@ -24,9 +24,11 @@ pub(crate) fn narrow(
     whole: &Reduced,
     bytes: u64,
 ) -> Result<Option<Reduced>, ScheduleError> {
+    // Where channels make the whole cut, no unit uses what they leave.
+    let returns = if bytes > request.budget { 0 } else { MOST_RETURNS };
     let untimed = Device { limits: Limits { cycles: None, ..request.device.limits }, ..request.device };
     let request = Request { device: untimed, ..*request };
-    fewest(&request, whole, 0, |state| Ok(request.size_of(&state.graph)?(&Masks::new()) <= bytes))
+    fewest(&request, whole, returns, |state| Ok(request.size_of(&state.graph)?(&Masks::new()) <= bytes))
 }
 
 /// Up to `returns` of the channels, the most important ones, come back one by one where the rest still fits: channels

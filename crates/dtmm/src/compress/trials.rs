@@ -94,6 +94,9 @@ pub fn chosen(
         best = trials.cut(best)?;
     }
     let begun = if goes_on { trials.begun(best) } else { None };
+    if let Some(taken) = trials.taken(best) {
+        job.progress.note(&taken);
+    }
     tuned.trials = trials.done.into_iter().map(|d| d.row).collect();
     let lost = tuned.trials.len() - usize::from(begun.is_some());
     let epochs = request.epochs.saturating_sub(rounded(lost * steps * request.batch, job.train.len()));
@@ -199,6 +202,13 @@ impl Trials<'_> {
     /// The cut, where there is one to choose, and the rate, as a row has them.
     fn name(&self, way: Way) -> (Option<String>, f64) {
         (self.job.request.chooses_channels().then(|| way.cut.name()), readable(way.lr))
+    }
+
+    /// The way that trials have led to, in words.
+    fn taken(&self, way: Way) -> Option<String> {
+        let (cut, lr) = self.name(way);
+        let cut = cut.map_or(String::new(), |cut| format!(", channel cut {cut}"));
+        (!self.done.is_empty()).then(|| format!("taken: learning rate {lr}{cut}"))
     }
 
     fn begun(&self, way: Way) -> Option<Begun> {
