@@ -32,7 +32,7 @@ pub fn smallest(
     largest_drop: f64,
 ) -> Result<Tuned, Error> {
     let mut before = untouched(job, run)?;
-    let floor = validation(job, &job.graph)? - largest_drop * MARGIN;
+    let floor = whole_samples(validation(job, &job.graph)? - largest_drop * MARGIN, job.validation.len());
     let Chosen { way, epochs, .. } = chosen(job, run, &mut before, (&probe(job, objective), false))?;
     let short = (epochs as f64 * STEP_SHARE).ceil() as usize;
     let (mut good, mut ceiling, mut good_rest) = (before, start(job, objective), None);
@@ -66,6 +66,13 @@ pub fn smallest(
     let last =
         Step { round: &rest, dense_rest: good_rest, lr: way.lr, begun: None, number: number + 1, last: true };
     step(job, run, &good, last)
+}
+
+/// The share of `samples` that is right when `share` is rounded down to whole ones: less than a sample cannot be told.
+fn whole_samples(share: f64, samples: usize) -> f64 {
+    let n = samples.max(1) as f64;
+    // What is a whole number but for its last digits counts as that.
+    (share * n + 1e-6).floor() / n
 }
 
 /// Where trials are made: the result's size is not known yet.
@@ -125,4 +132,17 @@ fn taken(target: &Ceilings, objective: Objective, tuned: &Tuned) -> Ceilings {
         Objective::Drop => {}
     }
     next
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_floor_between_two_counts_is_the_lower_one() {
+        // 1.0 - 0.75 % of 270 samples: 267.975.
+        assert_eq!(whole_samples(0.9925, 270), 267.0 / 270.0);
+        assert_eq!(whole_samples(268.0 / 270.0, 270), 268.0 / 270.0);
+        assert_eq!(whole_samples(0.903 - 0.0075, 1000), 895.0 / 1000.0);
+    }
 }
