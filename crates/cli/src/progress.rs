@@ -63,13 +63,11 @@ impl dtmm::Progress for Terminal {
     }
 
     fn note(&self, text: &str) {
-        self.with_bar(|bar| {
-            if bar.is_hidden() {
-                say(text);
-            } else {
-                bar.println(text);
-            }
-        });
+        match self.bar.lock().as_deref() {
+            Ok(Some(bar)) if !bar.is_hidden() => bar.println(text),
+            // Between stages there is no bar.
+            _ => say(text),
+        }
     }
 
     fn end(&self, summary: &str) {
