@@ -8,13 +8,10 @@ use crate::limits::{Device, Limits};
 use crate::reduced::Reduced;
 use crate::schedule::{Request, ScheduleError};
 
-/// Channels that are tried when what is left of the budget may hold one block of them more.
-const MOST_RETURNS: usize = 100;
-
 /// `whole` without the fewest, least important channels per byte (per cycle, where time is limited) that let the dense
 /// rest fit; `None` when even the least share of channels does not fit.
 pub(crate) fn filter_only(request: &Request, whole: &Reduced) -> Result<Option<Reduced>, ScheduleError> {
-    fewest(request, whole, MOST_RETURNS, |state| request.dense_fits(state))
+    fewest(request, whole, true, |state| request.dense_fits(state))
 }
 
 /// `whole` without the fewest, least important channels per byte that let the rest take at most `bytes` with every
@@ -25,18 +22,17 @@ pub(crate) fn narrow(
     bytes: u64,
 ) -> Result<Option<Reduced>, ScheduleError> {
     // Where channels make the whole cut, no unit uses what they leave.
-    let returns = if bytes > request.budget { 0 } else { MOST_RETURNS };
+    let returns = bytes <= request.budget;
     let untimed = Device { limits: Limits { cycles: None, ..request.device.limits }, ..request.device };
     let request = Request { device: untimed, ..*request };
     fewest(&request, whole, returns, |state| Ok(request.size_of(&state.graph)?(&Masks::new()) <= bytes))
 }
 
-/// Up to `returns` of the channels, the most important ones, come back one by one where the rest still fits: channels
-/// leave in blocks, and those of a large layer can leave room for a block of a small one.
+/// With `returns` the most important ones come back where the rest still fits.
 fn fewest(
     request: &Request,
     whole: &Reduced,
-    returns: usize,
+    returns: bool,
     fits: impl Fn(&Reduced) -> Result<bool, ScheduleError>,
 ) -> Result<Option<Reduced>, ScheduleError> {
     if fits(whole)? {
@@ -61,12 +57,9 @@ fn fewest(
             None => low = middle,
         }
     }
-    let mut gone = ranking[..high].to_vec();
-    for back in ranking[..high].iter().rev().take(returns) {
-        let fewer: Vec<usize> = gone.iter().copied().filter(|g| g != back).collect();
-        if let Some(state) = reduced(channels.without(fewer.iter().copied()))? {
-            (best, gone) = (state, fewer);
-        }
+    if returns {
+        let gone: Vec<usize> = ranking[..high].iter().rev().copied().collect();
+        best = channels.give_back(&gone, reduced)?.unwrap_or(best);
     }
     Ok(Some(best))
 }

@@ -8,6 +8,9 @@ use crate::schedule::Options;
 use crate::storage::FILTER_BYTES;
 use crate::units::{UnitKind, WeightLayout};
 
+/// Channels that are tried when a budget may hold one block of them more.
+const MOST_RETURNS: usize = 100;
+
 /// What one channel group holds under a solution.
 #[derive(Clone, Copy, Default)]
 struct Stake {
@@ -119,6 +122,32 @@ impl<'p> Channels<'p> {
         let loss = |g: usize| self.may_go(g).then(|| self.net_loss(g));
         shed_parts(self.map, &mut dead, loss);
         self.exactly_without((0..dead.len()).filter(|&g| dead[g]))
+    }
+
+    /// The marked groups, the largest loss first.
+    pub fn dearest(&self, dead: &[bool]) -> Vec<usize> {
+        let mut groups: Vec<usize> = (0..dead.len()).filter(|&g| dead[g]).collect();
+        groups.sort_by(|&a, &b| self.net_loss(b).total_cmp(&self.net_loss(a)).then(a.cmp(&b)));
+        groups
+    }
+
+    /// Of the `gone` the first ones come back one by one, each with its block, where `fits` finds a result for the rest;
+    /// the last result. Channels leave in blocks, and those of a large layer can leave room for a block of a small one.
+    pub fn give_back<T, E>(
+        &self,
+        gone: &[usize],
+        fits: impl Fn(Vec<bool>) -> Result<Option<T>, E>,
+    ) -> Result<Option<T>, E> {
+        let mut dead = vec![false; self.stakes.len()];
+        gone.iter().for_each(|&g| dead[g] = true);
+        let mut best = None;
+        for &back in gone.iter().take(MOST_RETURNS) {
+            let fewer = self.without((0..dead.len()).filter(|&g| dead[g] && g != back));
+            if let Some(found) = fits(fewer.clone())? {
+                (best, dead) = (Some(found), fewer);
+            }
+        }
+        Ok(best)
     }
 
     fn least(&self, all: usize) -> usize {

@@ -16,8 +16,6 @@ use crate::schedule::{Request, ScheduleError};
 
 /// Rounds of taking channels out and planning again.
 const ROUNDS: usize = 40;
-/// Channels that are tried when the arena may hold one block of them more.
-const MOST_RETURNS: usize = 100;
 
 /// The model without the channels that RAM does not hold; `None` when it does not fit with the least share of channels.
 pub(crate) fn settle_ram(request: &Request, mut state: Reduced) -> Result<Option<Reduced>, ScheduleError> {
@@ -39,35 +37,19 @@ pub(crate) fn settle_ram(request: &Request, mut state: Reduced) -> Result<Option
         if !dead.contains(&true) {
             return Ok(None);
         }
-        let mut next = state.without(&map, &dead)?;
-        if request.arena_of(&next.graph)?.bytes <= limit {
-            next = give_back((request, limit), (&state, &map), &channels, dead)?.unwrap_or(next);
-        }
+        let fits = |dead: Vec<bool>| -> Result<Option<Reduced>, ScheduleError> {
+            let next = state.without(&map, &dead)?;
+            Ok((request.arena_of(&next.graph)?.bytes <= limit).then_some(next))
+        };
+        let next = match fits(dead.clone())? {
+            Some(next) => channels.give_back(&channels.dearest(&dead), fits)?.unwrap_or(next),
+            None => state.without(&map, &dead)?,
+        };
         drop(problem);
         state = next;
         state.for_ram = true;
     }
     Ok(None)
-}
-
-/// `state` without most of the `dead`: those whose loss is largest come back, block by block, where the arena still fits.
-fn give_back(
-    (request, limit): (&Request, u64),
-    (state, map): (&Reduced, &ChannelMap),
-    channels: &Channels,
-    mut dead: Vec<bool>,
-) -> Result<Option<Reduced>, ScheduleError> {
-    let mut worst: Vec<usize> = (0..dead.len()).filter(|&g| dead[g]).collect();
-    worst.sort_by(|&a, &b| channels.net_loss(b).total_cmp(&channels.net_loss(a)).then(a.cmp(&b)));
-    let mut best = None;
-    for back in worst.into_iter().take(MOST_RETURNS) {
-        let fewer = channels.without((0..dead.len()).filter(|&g| dead[g] && g != back));
-        let next = state.without(map, &fewer)?;
-        if request.arena_of(&next.graph)?.bytes <= limit {
-            (best, dead) = (Some(next), fewer);
-        }
-    }
-    Ok(best)
 }
 
 /// Bytes that must leave at each step that holds too many, and what each channel group saves there.
